@@ -1,0 +1,31 @@
+#include "server/base/check.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace kvorum {
+namespace {
+
+std::function<void(const std::string&)>& Hook() {
+  static std::function<void(const std::string&)> hook;
+  return hook;
+}
+
+}  // namespace
+
+void CheckFailed(const char* file, int line, const char* condition, const std::string& message) {
+  const std::string text =
+      fmt::format("{}:{}: check failed: {}: {}\n", file, line, condition, message);
+  std::fputs(text.c_str(), stderr);
+  if (Hook()) {
+    Hook()(text);
+  }
+  std::fflush(nullptr);
+  // No destructors: state that broke an invariant must not be written anywhere on the way out.
+  std::_Exit(kExitCheckFailed);
+}
+
+void SetCheckFailureHook(std::function<void(const std::string&)> hook) { Hook() = std::move(hook); }
+
+}  // namespace kvorum
