@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "server/raft/messages.h"
+#include "storage/types/storage_write.h"
+
+namespace kvorum::raft {
+
+// Names an inbound request until it is answered; given by the caller, unique per incarnation.
+using RequestToken = StrongInt<struct RequestTokenTag, uint64_t>;
+// Names an outbound request until its answer; given by the core, grows. An answer to any but the
+// newest request to that peer is stale and dropped.
+using CorrelationId = StrongInt<struct CorrelationIdTag, uint64_t>;
+// Names a read that waits for the leadership to be confirmed; given by the caller.
+using ReadToken = StrongInt<struct ReadTokenTag, uint64_t>;
+
+// Time passed; act on whatever is due.
+struct TimerFired {};
+
+// A peer asks. Exactly one SendReply will name `token`.
+struct RequestReceived {
+  RequestToken token;
+  RaftRequest request;
+};
+
+// A peer answered request `id`.
+struct ResponseReceived {
+  NodeId from;
+  CorrelationId id;
+  RaftResponse response;
+};
+
+enum class SendFailure {
+  kRefused,  // a fresh connection was refused: the peer's process is gone
+  kOther,    // reset, deadline, unreachable: says nothing about the process
+};
+
+// Request `id` will not be answered.
+struct RequestFailed {
+  NodeId to;
+  CorrelationId id;
+  SendFailure failure = SendFailure::kOther;
+};
+
+// The active controller appends one batch. REQUIRES: leader of `epoch`, not shutting down.
+struct AppendRecords {
+  Epoch epoch;
+  int32_t record_count = 0;
+  std::shared_ptr<const std::string> payload;
+};
+
+// StorageWrite `id` and all before it are synced.
+struct WriteDone {
+  WriteId id;
+};
+
+// A linearizable read: answered by one ReadConfirmed, when a majority has echoed a round that began
+// after this event, and a record of the own epoch is committed (Raft §8; api: "fetch round").
+struct ConfirmLeadership {
+  ReadToken token;
+};
+
+// Hand leadership over and refuse new work. A leader becomes Resigned.
+struct BeginShutdown {};
+
+using Event = std::variant<TimerFired, RequestReceived, ResponseReceived, RequestFailed,
+                           AppendRecords, WriteDone, ConfirmLeadership, BeginShutdown>;
+
+}  // namespace kvorum::raft

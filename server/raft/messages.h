@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "server/base/ids.h"
+#include "storage/types/record_batch.h"
+
+namespace kvorum::raft {
+
+// The RPCs between controllers as plain values (KIP-595 "RPCs"); rpc/raft_codec maps them to and
+// from kvorum.v1. Outcomes are data: an error travels in the response's header.
+
+enum class RaftError {
+  kNone,
+  kFencedLeaderEpoch,
+  kUnknownLeaderEpoch,
+  kNotLeaderOrFollower,
+  kBrokerNotAvailable,  // shutting down
+  kInvalidRequest,
+  kInvalidVoterKey,
+  kInconsistentClusterId,
+  kCorruptLog,
+};
+
+// In every request. A mismatch of cluster, generation or receiver changes nothing on the receiver,
+// not even its epoch.
+struct RequestHeader {
+  std::string cluster_id;
+  uint64_t generation = 0;
+  ReplicaKey sender;
+  ReplicaKey receiver;
+};
+
+// The answering node's view after it handled the request.
+struct ResponseHeader {
+  RaftError error = RaftError::kNone;
+  Epoch leader_epoch;
+  std::optional<NodeId> leader_id;
+};
+
+struct VoteRequest {
+  RequestHeader header;
+  Epoch epoch;             // a pre-vote carries the current epoch, not the next (KIP-996)
+  OffsetAndEpoch log_end;  // offset: one past the last record; epoch: of the last record
+  bool pre_vote = false;
+};
+struct VoteResponse {
+  ResponseHeader header;
+  bool vote_granted = false;
+};
+
+struct BeginQuorumEpochRequest {
+  RequestHeader header;  // the sender is the leader
+  Epoch leader_epoch;
+};
+struct BeginQuorumEpochResponse {
+  ResponseHeader header;
+};
+
+struct EndQuorumEpochRequest {
+  RequestHeader header;  // the sender was the leader
+  Epoch leader_epoch;
+  std::vector<ReplicaKey> preferred_candidates;  // most complete log first
+};
+struct EndQuorumEpochResponse {
+  ResponseHeader header;
+};
+
+struct FetchRequest {
+  RequestHeader header;
+  Epoch current_leader_epoch;
+  Offset fetch_offset;  // the requester's durable log end: a fetch at N acknowledges all below N
+  Epoch last_fetched_epoch;              // of its last record; 0: empty log
+  uint64_t last_chain_hash = 0;          // of its log below fetch_offset
+  std::optional<Offset> high_watermark;  // the requester's
+  uint32_t max_wait_ms = 0;
+  uint32_t max_bytes = 0;
+  uint64_t round = 0;  // last round number received from this leader: confirms its leadership
+};
+
+// Largest epoch at or below the one asked for, and where it ends.
+struct EpochEnd {
+  Epoch epoch;
+  Offset end_offset;
+
+  friend bool operator==(const EpochEnd&, const EpochEnd&) = default;
+};
+
+struct FetchResponse {
+  ResponseHeader header;
+  std::optional<Offset> high_watermark;
+  Offset log_start_offset;
+  std::optional<EpochEnd> diverging_epoch;  // set: truncate, and no batches
+  std::vector<RecordBatch> batches;
+  uint64_t round = 0;
+};
+
+using RaftRequest =
+    std::variant<VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchRequest>;
+using RaftResponse =
+    std::variant<VoteResponse, BeginQuorumEpochResponse, EndQuorumEpochResponse, FetchResponse>;
+
+inline const RequestHeader& HeaderOf(const RaftRequest& request) {
+  return std::visit([](const auto& r) -> const RequestHeader& { return r.header; }, request);
+}
+inline const ResponseHeader& HeaderOf(const RaftResponse& response) {
+  return std::visit([](const auto& r) -> const ResponseHeader& { return r.header; }, response);
+}
+
+}  // namespace kvorum::raft

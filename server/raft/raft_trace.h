@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "server/base/ids.h"
+
+namespace kvorum::raft {
+
+enum class RaftTraceKind {
+  kBecameUnattached,
+  kBecameProspective,
+  kBecameCandidate,
+  kBecameLeader,
+  kBecameFollower,
+  kBecameResigned,
+  kVoteGranted,  // peer: the candidate
+  kVoteRejected,
+  kPreVoteGranted,
+  kPreVoteRejected,
+  kAppended,        // offset: new log end
+  kTruncated,       // offset: new log end
+  kHighWatermark,   // offset: new high watermark
+  kDivergingFetch,  // peer: the follower told to truncate; offset: where
+  kCheckQuorumFailed,
+  kLeaderConnectionRefused,  // peer: the leader
+  kRequestRejected,          // peer: the sender of a request that was refused; detail says why
+};
+
+// One thing the core did: becomes a log line, a counter, a golden line, a simulator line.
+struct RaftTrace {
+  RaftTraceKind kind;
+  NodeId node;
+  Epoch epoch;
+  std::optional<NodeId> peer;
+  std::optional<Offset> offset;
+  std::string detail;  // usually empty
+};
+
+// "became_leader node=1 epoch=5 offset=118".
+std::string ToText(const RaftTrace& trace);
+
+}  // namespace kvorum::raft
