@@ -33,6 +33,7 @@ struct RequestHeader {
   uint64_t generation = 0;
   ReplicaKey sender;
   ReplicaKey receiver;
+  std::string client_endpoint;  // the sender's, for leader hints; filled and read by node, not raft
 };
 
 // The answering node's view after it handled the request.
@@ -40,6 +41,7 @@ struct ResponseHeader {
   RaftError error = RaftError::kNone;
   Epoch leader_epoch;
   std::optional<NodeId> leader_id;
+  std::string client_endpoint;  // the answering node's, as in RequestHeader
 };
 
 struct VoteRequest {
@@ -106,6 +108,12 @@ using RaftResponse =
 
 inline const RequestHeader& HeaderOf(const RaftRequest& request) {
   return std::visit([](const auto& r) -> const RequestHeader& { return r.header; }, request);
+}
+inline RequestHeader& HeaderOf(RaftRequest& request) {
+  return std::visit([](auto& r) -> RequestHeader& { return r.header; }, request);
+}
+inline ResponseHeader& HeaderOf(RaftResponse& response) {
+  return std::visit([](auto& r) -> ResponseHeader& { return r.header; }, response);
 }
 inline const ResponseHeader& HeaderOf(const RaftResponse& response) {
   return std::visit([](const auto& r) -> const ResponseHeader& { return r.header; }, response);
