@@ -14,8 +14,8 @@ namespace kvorum {
 
 // Which part of the log to read. Whole batches only; at least one if any lies in range.
 struct LogRange {
-  Offset from;         // must be a batch's base offset
-  Offset to;           // exclusive; batches that begin at or above it are left out
+  Offset from;           // must be a batch's base offset
+  Offset to;             // exclusive; batches that begin at or above it are left out
   size_t max_bytes = 0;  // of encoded batches, exceeded only by the first
 };
 
@@ -45,7 +45,8 @@ class Storage {
   // (a failed fsync may have lost pages that the kernel now calls clean).
   virtual void Submit(StorageWrite write, WriteDone done) = 0;
 
-  // Reads batches that were completed before the call. NotFound if `from` is no batch's base offset.
+  // Reads batches that were completed before the call. NotFound if `from` is no batch's base
+  // offset.
   virtual void Read(const LogRange& range, ReadDone done) = 0;
 
   // Writes a snapshot chunk by chunk, pulled from `next_chunk` (nullopt ends it) off the loop, and

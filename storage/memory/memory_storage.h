@@ -1,0 +1,72 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "storage/memory/memory_disk.h"
+#include "storage/storage.h"
+
+namespace kvorum {
+
+// One incarnation's view of a MemoryDisk, for tests and the simulator. Nothing completes by itself:
+// operations wait in two queues (writes; reads and snapshots) until the owner completes them, so a
+// test decides how slow the disk is and what a crash loses. Owned by the test, destroyed before its
+// disk; one thread. `done` runs inside Complete*().
+class MemoryStorage : public Storage {
+ public:
+  enum class Queue { kWrites, kReads };
+
+  explicit MemoryStorage(MemoryDisk& disk) : disk_(disk) {}
+  MemoryStorage(const MemoryStorage&) = delete;
+  MemoryStorage& operator=(const MemoryStorage&) = delete;
+
+  absl::StatusOr<RecoveredState> Recover() override;
+  void Submit(StorageWrite write, WriteDone done) override;
+  void Read(const LogRange& range, ReadDone done) override;
+  void WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) override;
+  void ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) override;
+
+  // Called whenever something is queued: the simulator then schedules one completion of that queue.
+  void SetOnQueued(std::function<void(Queue)> on_queued) { on_queued_ = std::move(on_queued); }
+
+  // Makes the oldest queued write durable (or fails it) and calls its done. False if none waits.
+  bool CompleteNextWrite();
+  // Runs the oldest queued read, snapshot write or chunk read. False if none waits.
+  bool CompleteNextRead();
+  // Completes everything, writes first, including what the callbacks queue meanwhile.
+  void CompleteAll();
+
+  size_t pending_writes() const { return writes_.size(); }
+  size_t pending_reads() const { return reads_.size(); }
+
+  // The next write to complete fails with `status`, and every later one too, as after a failed
+  // fsync. Whether a failed write is on the disk is open until Crash().
+  void FailNextWrite(absl::Status status) { failure_ = std::move(status); }
+
+  // The process dies: no callback runs any more. Of the writes not completed with OK the oldest
+  // `survivors` have reached the disk, the rest is lost. This object may only be destroyed then.
+  void Crash(size_t survivors = 0);
+
+ private:
+  struct PendingWrite {
+    StorageWrite write;
+    WriteDone done;
+  };
+
+  void Queued(Queue queue);
+  void EnqueueRead(std::function<void()> task);
+  absl::StatusOr<std::vector<RecordBatch>> ReadNow(const LogRange& range) const;
+  absl::StatusOr<std::string> ReadChunkNow(const SnapshotId& id, int64_t index) const;
+
+  MemoryDisk& disk_;
+  std::function<void(Queue)> on_queued_;
+  std::deque<PendingWrite> writes_;
+  std::deque<std::function<void()>> reads_;
+  std::vector<StorageWrite> failed_;  // in order; a crash may still find them on the disk
+  absl::Status failure_;
+  bool crashed_ = false;
+};
+
+}  // namespace kvorum
