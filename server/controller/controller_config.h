@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstddef>
+
+#include "server/base/time.h"
+
+namespace kvorum::controller {
+
+// Settings of the active controller. Names and defaults of the keys: config/server_config.h.
+struct ControllerConfig {
+  Duration broker_session_timeout = std::chrono::milliseconds(9000);
+  // A NoOp record after this long without any; zero: never. Keeps the committed end moving.
+  Duration max_idle_interval = std::chrono::milliseconds(500);
+  Duration default_command_timeout = std::chrono::seconds(30);
+  size_t max_pending_replies = 20'000;  // more writes in flight are shed
+};
+
+}  // namespace kvorum::controller

@@ -1,0 +1,125 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kvorum/v1/common.pb.h"
+#include "kvorum/v1/quorum.pb.h"
+#include "server/base/random.h"
+#include "server/base/time.h"
+#include "server/controller/active_controller.h"
+#include "server/controller/commands.h"
+#include "server/node/commit_applier.h"
+#include "server/node/ports.h"
+#include "server/node/recent_batches.h"
+#include "server/publish/committed_log.h"
+#include "server/raft/raft_core.h"
+#include "storage/storage.h"
+
+namespace kvorum {
+
+struct NodeConfig {
+  raft::RaftConfig raft;        // encoders are filled in by Node
+  std::string client_endpoint;  // this node's client listener, host:port, for leader hints
+  controller::ControllerConfig controller;
+  size_t recent_batches_max_bytes = 32 << 20;
+  size_t apply_max_bytes = 4 << 20;       // of batches applied in one go
+  size_t max_inflight_append_bytes = 32 << 20;  // not yet durable: above it no client writes
+  Duration drain_timeout = std::chrono::milliseconds(1000);  // at shutdown, for pending replies
+};
+
+// START HERE. One controller: raft core, active controller, images, composed; events in, effects
+// out. Deterministic and single-threaded: production drives it from an EventLoop, the simulator from
+// a virtual clock. Owned by runtime/node_runner (or the simulator); loop thread only.
+//
+// A turn: any number of Handle* calls, then one Execute. Replies (`done`) fire inside Execute or
+// later, exactly once each, also at shutdown.
+class Node {
+ public:
+  template <typename T>
+  using Done = std::function<void(absl::StatusOr<T>)>;
+
+  // Everything is borrowed and outlives the node.
+  struct Ports {
+    Storage& storage;
+    PeerTransport& transport;
+    NodeHost& host;
+    CommitFeed& feed;
+    NodeObserver& observer;
+  };
+
+  Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Random random, Now now);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // --- from other controllers ---
+  void HandleRaftRequest(Now now, raft::RaftRequest request,
+                         std::function<void(raft::RaftResponse)> done);
+  void HandleRaftResponse(Now now, NodeId from, raft::CorrelationId id,
+                          raft::RaftResponse response);
+  void HandleSendFailure(Now now, NodeId to, raft::CorrelationId id, raft::SendFailure failure);
+
+  // --- from brokers and clients ---
+  // `deadline` is when the caller stops waiting; kNever: the default of the controller's config.
+  void HandleCommand(Now now, controller::Command command, TimePoint deadline,
+                     Done<controller::CommandReply> done);
+  void HandleQuery(Now now, controller::Query query, Done<controller::QueryReply> done);
+  void HandleBrokerReport(Now now, controller::BrokerReport report,
+                          Done<controller::BrokerReportReply> done);
+  void HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
+                            Done<v1::DescribeQuorumResponse> done);
+
+  // --- from the publish loop (see publish/committed_log.h) ---
+  void HandleReadCommitted(Now now, OffsetAndEpoch from, size_t max_bytes,
+                           publish::CommittedLog::ReadDone done);
+  void HandleConfirmCommittedEnd(Now now, publish::CommittedLog::EndDone done);
+
+  // --- from time and the operator ---
+  void HandleTimer(Now now);
+  TimePoint NextDeadline() const;
+  // Refuses new work, lets pending replies finish, hands leadership over. Then is_shut_down().
+  void BeginShutdown(Now now);
+  bool is_shut_down() const;
+
+  // Carries out everything the events since the last call made necessary.
+  void Execute(Now now);
+
+  // Client writes wait in their lane while this is false (too much is not yet durable).
+  bool accepts_commands() const;
+
+  const raft::RaftCore& core() const { return core_; }
+  const controller::ActiveController& active_controller() const { return controller_; }
+  const std::shared_ptr<const metadata::MetadataImage>& committed_image() const {
+    return applier_.image();
+  }
+  v1::ResponseHeader MakeHeader() const;
+
+ private:
+  struct PendingQuery {
+    controller::Query query;
+    Done<controller::QueryReply> done;
+  };
+  struct PendingEnd {
+    publish::CommittedLog::EndDone done;
+  };
+
+  friend class EffectExecutor;
+
+  absl::Status CheckCluster(const std::string& cluster_id) const;
+  void AnswerQuery(Now now, PendingQuery query);
+  void MaybeApply(Now now);
+  void OnApplied(Now now);
+
+  NodeConfig config_;
+  Ports ports_;
+  raft::RaftCore core_;
+};
+
+}  // namespace kvorum

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "server/base/time.h"
+#include "server/metadata/metadata_image.h"
+#include "server/publish/committed_update.h"
+#include "server/publish/update_publisher.h"
+#include "server/raft/effects.h"
+
+namespace kvorum {
+
+// What Node needs from its surroundings. Production implements these with threads and gRPC, the
+// simulator with a virtual clock and a fake network. All are called on the loop and must not call
+// back into the node inside the call.
+
+// Carries requests to other controllers. Each ends in exactly one Node::HandleRaftResponse or
+// Node::HandleSendFailure, unless a newer request to the same peer replaced it.
+class PeerTransport {
+ public:
+  virtual ~PeerTransport() = default;
+  virtual void Send(raft::SendRequest request) = 0;
+};
+
+// The thread (or the virtual processor) a node lives on.
+class NodeHost {
+ public:
+  virtual ~NodeHost() = default;
+
+  // Runs `task` later on the node's loop, before client work. Any thread.
+  virtual void Post(std::function<void(Now)> task) = 0;
+
+  // A write or a read of the log failed: the node does nothing any more. Production exits with
+  // kExitStorageFailed.
+  virtual void OnStorageFailure(const absl::Status& status) = 0;
+};
+
+// Where committed metadata goes: the publish loop's inbox. In order, nothing left out.
+class CommitFeed {
+ public:
+  virtual ~CommitFeed() = default;
+  virtual void OnCommit(publish::CommittedUpdate update) = 0;
+  virtual void OnImage(std::shared_ptr<const metadata::MetadataImage> image) = 0;
+  virtual void OnLeader(publish::LeaderView leader) = 0;
+};
+
+// Sees what happens: logs, counters, health, checkers.
+class NodeObserver {
+ public:
+  virtual ~NodeObserver() = default;
+  virtual void OnRaftTrace(const raft::RaftTrace& trace) = 0;
+  virtual void OnLeadership(const raft::LeadershipChange& change) = 0;
+  // This node began (active) or ceased to be the active controller of `epoch`.
+  virtual void OnActiveController(Epoch epoch, bool active) = 0;
+};
+
+}  // namespace kvorum

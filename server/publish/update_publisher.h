@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kvorum/v1/stream.pb.h"
+#include "server/base/ids.h"
+#include "server/base/time.h"
+#include "server/metadata/metadata_image.h"
+#include "server/publish/committed_log.h"
+#include "server/publish/committed_tail.h"
+#include "server/publish/subscriber_sink.h"
+#include "server/publish/subscription.h"
+
+namespace kvorum::publish {
+
+struct PublisherConfig {
+  std::string cluster_id;
+  uint64_t generation = 0;
+  NodeId node_id;
+  Duration bookmark_interval = std::chrono::milliseconds(1000);
+  // A subscriber that is ahead of this node is told to go elsewhere after this long.
+  Duration ahead_timeout = std::chrono::milliseconds(3000);
+  // A delivery not taken for this long ends the stream.
+  Duration stall_timeout = std::chrono::seconds(30);
+  size_t tail_max_bytes = 64 << 20;
+  size_t max_message_bytes = 128 << 10;
+  size_t max_subscriptions = 10'000;
+};
+
+// What the leader's identity is right now, for bookmarks and hints.
+struct LeaderView {
+  std::optional<NodeId> leader_id;
+  Epoch epoch;
+  Offset high_watermark;
+  std::string leader_endpoint;  // client listener; empty: unknown
+};
+
+// Serves committed metadata to any number of subscribers (KIP-595 has brokers fetch; we push). A
+// deterministic machine of its own: facts in, Deliver out. Owned by the composition root; publish
+// loop only. Bytes are encoded once, on arrival; a subscriber is a cursor.
+class UpdatePublisher {
+ public:
+  UpdatePublisher(PublisherConfig config, CommittedLog& log);
+
+  // --- from node, in order ---
+  // REQUIRES: update.from is the end of the update before it (or any, for the first).
+  void OnCommit(const CommittedUpdate& update);
+  // The image after everything up to the last OnCommit; ends each run of commits.
+  void OnImage(TimePoint now, std::shared_ptr<const metadata::MetadataImage> image);
+  void OnLeader(LeaderView leader);
+
+  // --- from subscribers ---
+  // The sink must outlive the subscription: until its Close is called, or OnClosed returns.
+  // A bad request closes the sink with an error.
+  SubscriptionId Subscribe(TimePoint now, const v1::SubscribeRequest& request,
+                           SubscriberSink& sink);
+  void OnReady(TimePoint now, SubscriptionId id);  // the last delivery was taken
+  void OnClosed(SubscriptionId id);                // the subscriber is gone; its sink is not used again
+
+  void HandleTimer(TimePoint now);
+  TimePoint NextDeadline() const;
+
+  // Says GoAway to everybody and closes as their last delivery is taken.
+  void BeginShutdown(TimePoint now);
+
+  size_t subscription_count() const { return subscriptions_.size(); }
+  size_t tail_bytes() const { return tail_.bytes(); }
+
+ private:
+  struct Context;
+
+  absl::Status Validate(const v1::SubscribeRequest& request) const;
+  void Pump(TimePoint now, Subscription& subscription);
+  void PumpTail(Subscription& subscription, Delivery& delivery, size_t& bytes);
+  void PumpSnapshot(Subscription& subscription, Delivery& delivery, size_t& bytes);
+  void StartSnapshot(Subscription& subscription, Delivery& delivery, size_t& bytes);
+  void StartLogRead(Subscription& subscription);
+  void OnLogRead(SubscriptionId id, absl::StatusOr<std::vector<CommittedUpdate>> result);
+  void Locate(TimePoint now, Subscription& subscription);
+  void CheckAhead(TimePoint now, Subscription& subscription);
+  void Close(SubscriptionId id, absl::Status status);
+  void SayGoAway(Subscription& subscription, std::string_view message);
+  std::string EncodeBookmark(const Subscription& subscription) const;
+
+  PublisherConfig config_;
+  CommittedLog& log_;
+  CommittedTail tail_;
+  std::shared_ptr<const metadata::MetadataImage> image_;
+  LeaderView leader_;
+  std::map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions_;
+  SubscriptionId next_id_{1};
+  TimePoint now_{};
+  bool shutting_down_ = false;
+};
+
+}  // namespace kvorum::publish
