@@ -1,0 +1,84 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "client/endpoints.h"
+#include "client/retry.h"
+#include "client/status.h"
+#include "kvorum/v1/broker.pb.h"
+#include "kvorum/v1/entry.pb.h"
+#include "kvorum/v1/quorum.pb.h"
+#include "kvorum/v1/topic.pb.h"
+
+namespace kvorum::client {
+
+struct ControllerClientOptions {
+  // Sent with requests that carry none; a controller of another cluster then refuses them.
+  std::string cluster_id;
+  std::chrono::milliseconds timeout{10'000};  // of a call with all its attempts
+};
+
+struct CallOptions {
+  std::optional<std::chrono::milliseconds> timeout;  // absent: the client's
+  std::string endpoint;  // set: ask this node only, once, wherever the leader is
+};
+
+// Typed blocking calls to the active controller: finds it, follows it, and sends again what is
+// safe to send again. A write whose fate is not known is never repeated; it fails with outcome
+// kUnknown. Owned by the application. Thread-safe; calls block the calling thread.
+class ControllerClient {
+ public:
+  ControllerClient(std::shared_ptr<Endpoints> endpoints, ControllerClientOptions options = {});
+
+  Result<v1::PutEntryResponse> PutEntry(v1::PutEntryRequest request, const CallOptions& call = {});
+  Result<v1::GetEntryResponse> GetEntry(v1::GetEntryRequest request, const CallOptions& call = {});
+  Result<v1::DeleteEntryResponse> DeleteEntry(v1::DeleteEntryRequest request,
+                                              const CallOptions& call = {});
+  Result<v1::ListEntriesResponse> ListEntries(v1::ListEntriesRequest request,
+                                              const CallOptions& call = {});
+
+  // Faults of an item are in the results of an OK response.
+  Result<v1::CreateTopicsResponse> CreateTopics(v1::CreateTopicsRequest request,
+                                                const CallOptions& call = {});
+  Result<v1::DeleteTopicsResponse> DeleteTopics(v1::DeleteTopicsRequest request,
+                                                const CallOptions& call = {});
+  Result<v1::CreatePartitionsResponse> CreatePartitions(v1::CreatePartitionsRequest request,
+                                                        const CallOptions& call = {});
+  Result<v1::AlterPartitionResponse> AlterPartition(v1::AlterPartitionRequest request,
+                                                    const CallOptions& call = {});
+  Result<v1::ListTopicsResponse> ListTopics(v1::ListTopicsRequest request,
+                                            const CallOptions& call = {});
+  Result<v1::GetTopicResponse> GetTopic(v1::GetTopicRequest request, const CallOptions& call = {});
+
+  // Idempotent for one incarnation_id, and therefore repeated when a reply is lost.
+  Result<v1::RegisterBrokerResponse> RegisterBroker(v1::RegisterBrokerRequest request,
+                                                    const CallOptions& call = {});
+  Result<v1::HeartbeatResponse> Heartbeat(v1::HeartbeatRequest request,
+                                          const CallOptions& call = {});
+  Result<v1::AcknowledgeMetadataResponse> AcknowledgeMetadata(
+      v1::AcknowledgeMetadataRequest request, const CallOptions& call = {});
+  Result<v1::UnregisterBrokerResponse> UnregisterBroker(v1::UnregisterBrokerRequest request,
+                                                        const CallOptions& call = {});
+  Result<v1::ListBrokersResponse> ListBrokers(v1::ListBrokersRequest request,
+                                              const CallOptions& call = {});
+
+  // Any node answers for itself; only the leader knows the replicas' progress.
+  Result<v1::DescribeQuorumResponse> DescribeQuorum(v1::DescribeQuorumRequest request,
+                                                    const CallOptions& call = {});
+
+  const std::shared_ptr<Endpoints>& endpoints() const { return endpoints_; }
+
+ private:
+  template <typename Stub, typename Request, typename Response>
+  Result<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                     Response*),
+                        CallKind kind, Request request, const CallOptions& call);
+
+  const std::shared_ptr<Endpoints> endpoints_;
+  const ControllerClientOptions options_;
+};
+
+}  // namespace kvorum::client
