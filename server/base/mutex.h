@@ -10,6 +10,7 @@
 #else
 #define KVORUM_TSA(x)
 #endif
+#undef GUARDED_BY  // Abseil's headers may have defined the same
 #define GUARDED_BY(x) KVORUM_TSA(guarded_by(x))
 #define REQUIRES_LOCK(x) KVORUM_TSA(exclusive_locks_required(x))
 #define EXCLUDES_LOCK(x) KVORUM_TSA(locks_excluded(x))
