@@ -1,0 +1,31 @@
+#pragma once
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "kvorum/v1/record.pb.h"
+#include "server/base/ids.h"
+#include "server/metadata/metadata_image.h"
+
+namespace kvorum {
+
+// Decisions on a broker's session, as records. Pure; the controller calls them on heartbeats and
+// time-outs. None of these results need be atomic: they may be cut at any point.
+
+// OK if `epoch` is that of the broker's present registration. Else BROKER_ID_NOT_REGISTERED or
+// STALE_BROKER_EPOCH.
+absl::Status CheckBrokerEpoch(const BrokersImage& brokers, BrokerId id, BrokerEpoch epoch);
+
+// True if a broker that has applied everything below `applied_offset` has seen its own
+// registration, and so may be unfenced (KIP-631).
+bool IsCaughtUp(const Broker& broker, Offset applied_offset);
+
+// Takes the broker out of in-sync replicas and leadership, then marks it fenced, in this order so
+// that no prefix leaves a fenced leader. Empty if it is fenced or not registered.
+std::vector<v1::MetadataRecord> FenceBroker(const MetadataImage& image, BrokerId id);
+
+// Marks the broker unfenced, then elects it where no one leads and it may. Empty if it is unfenced
+// or not registered.
+std::vector<v1::MetadataRecord> UnfenceBroker(const MetadataImage& image, BrokerId id);
+
+}  // namespace kvorum

@@ -1,0 +1,86 @@
+#include "server/metadata/brokers/brokers_delta.h"
+
+#include <optional>
+#include <utility>
+
+#include "server/base/check.h"
+#include "server/metadata/entity_hash.h"
+
+namespace kvorum {
+namespace {
+
+uint64_t HashOf(const Broker& broker) {
+  return EntityHash(v1::MetadataRecord::kRegisterBroker, broker.ToRecord());
+}
+
+// The registration that `record` speaks of.
+template <typename Record>
+const Broker& CheckedFind(const BrokersImage& image, const Record& record, Offset offset) {
+  const Broker* broker = image.Find(BrokerId{record.broker_id()});
+  KVORUM_CHECK(broker != nullptr, "offset {}: not registered: {}", offset,
+               record.ShortDebugString());
+  KVORUM_CHECK(broker->epoch == BrokerEpoch{record.broker_epoch()},
+               "offset {}: broker epoch is {}: {}", offset, broker->epoch,
+               record.ShortDebugString());
+  return *broker;
+}
+
+}  // namespace
+
+BrokersDelta::BrokersDelta(std::shared_ptr<const BrokersImage> base)
+    : base_(std::move(base)), image_(*base_) {}
+
+void BrokersDelta::Replay(const v1::RegisterBrokerRecord& record, Offset offset) {
+  const std::optional<Uuid> incarnation = Uuid::FromBytes(record.incarnation_id());
+  KVORUM_CHECK(record.broker_id() >= 0, "offset {}: {}", offset, record.ShortDebugString());
+  KVORUM_CHECK(incarnation.has_value(), "offset {}: {}", offset, record.ShortDebugString());
+  KVORUM_CHECK(!incarnation->is_zero(), "offset {}: {}", offset, record.ShortDebugString());
+  KVORUM_CHECK(record.broker_epoch() >= 0, "offset {}: {}", offset, record.ShortDebugString());
+  // Below its own offset when the same incarnation registers again, and in snapshots.
+  KVORUM_CHECK(record.broker_epoch() <= offset.value(), "offset {}: {}", offset,
+               record.ShortDebugString());
+  const BrokerId id{record.broker_id()};
+  const BrokerEpoch epoch{record.broker_epoch()};
+  if (const Broker* current = image_.Find(id)) {
+    const bool is_same = current->incarnation == *incarnation;
+    KVORUM_CHECK(is_same ? epoch == current->epoch : epoch > current->epoch,
+                 "offset {}: broker epoch is {}: {}", offset, current->epoch,
+                 record.ShortDebugString());
+  }
+  auto broker = std::make_shared<Broker>();
+  broker->id = id;
+  broker->incarnation = *incarnation;
+  broker->epoch = epoch;
+  broker->endpoints.assign(record.endpoints().begin(), record.endpoints().end());
+  broker->rack = record.rack();
+  broker->is_fenced = record.fenced();
+  Replace(std::move(broker));
+}
+
+void BrokersDelta::Replay(const v1::UnregisterBrokerRecord& record, Offset offset) {
+  image_.state_hash -= HashOf(CheckedFind(image_, record, offset));
+  image_.brokers.Erase(BrokerId{record.broker_id()});
+  is_changed_ = true;
+}
+
+void BrokersDelta::Replay(const v1::BrokerRegistrationChangeRecord& record, Offset offset) {
+  auto broker = std::make_shared<Broker>(CheckedFind(image_, record, offset));
+  broker->is_fenced = record.fenced();
+  Replace(std::move(broker));
+}
+
+void BrokersDelta::Replace(std::shared_ptr<const Broker> broker) {
+  if (const Broker* current = image_.Find(broker->id)) {
+    image_.state_hash -= HashOf(*current);
+  }
+  image_.state_hash += HashOf(*broker);
+  const BrokerId id = broker->id;
+  image_.brokers.Insert(id, std::move(broker));
+  is_changed_ = true;
+}
+
+std::shared_ptr<const BrokersImage> BrokersDelta::Apply() const {
+  return is_changed_ ? std::make_shared<const BrokersImage>(image_) : base_;
+}
+
+}  // namespace kvorum

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+
+#include "kvorum/v1/record.pb.h"
+#include "server/base/ids.h"
+#include "server/metadata/brokers/brokers_image.h"
+
+namespace kvorum {
+
+// A change over a BrokersImage. Owned by MetadataDelta; its thread.
+class BrokersDelta {
+ public:
+  using Image = BrokersImage;
+  using Cursor = BrokersCursor;
+
+  explicit BrokersDelta(std::shared_ptr<const BrokersImage> base);
+
+  void Replay(const v1::RegisterBrokerRecord& record, Offset offset);
+  void Replay(const v1::UnregisterBrokerRecord& record, Offset offset);
+  void Replay(const v1::BrokerRegistrationChangeRecord& record, Offset offset);
+
+  // The base itself while nothing was replayed.
+  std::shared_ptr<const BrokersImage> Apply() const;
+
+ private:
+  void Replace(std::shared_ptr<const Broker> broker);
+
+  std::shared_ptr<const BrokersImage> base_;
+  BrokersImage image_;  // a copy of the base's, sharing its nodes
+  bool is_changed_ = false;
+};
+
+}  // namespace kvorum

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+
+#include "kvorum/v1/record.pb.h"
+#include "server/base/ids.h"
+#include "server/metadata/entries/entries_image.h"
+
+namespace kvorum {
+
+// A change over an EntriesImage. Owned by MetadataDelta; its thread.
+class EntriesDelta {
+ public:
+  using Image = EntriesImage;
+  using Cursor = EntriesCursor;
+
+  explicit EntriesDelta(std::shared_ptr<const EntriesImage> base);
+
+  void Replay(const v1::EntryRecord& record, Offset offset);
+  void Replay(const v1::RemoveEntryRecord& record, Offset offset);
+
+  // The base itself while nothing was replayed.
+  std::shared_ptr<const EntriesImage> Apply() const;
+
+ private:
+  std::shared_ptr<const EntriesImage> base_;
+  EntriesImage image_;  // a copy of the base's, sharing its nodes
+  bool is_changed_ = false;
+};
+
+}  // namespace kvorum

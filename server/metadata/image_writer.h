@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kvorum/v1/record.pb.h"
+#include "server/metadata/metadata_delta.h"
+#include "server/metadata/metadata_image.h"
+
+namespace kvorum {
+
+// Turns an image into records in a fixed order: brokers, topics with their partitions, entries;
+// each by key. Replayed on the empty image they give it again. Owns its share of the image; one
+// thread, any.
+class ImageCursor {
+ public:
+  explicit ImageCursor(std::shared_ptr<const MetadataImage> image);
+
+  // Sets `record` to the next one; false at the end.
+  bool Next(v1::MetadataRecord& record);
+
+ private:
+  std::shared_ptr<const MetadataImage> image_;  // what the cursors borrow
+  BrokersDelta::Cursor brokers_;
+  TopicsDelta::Cursor topics_;
+  EntriesDelta::Cursor entries_;
+};
+
+// The same records in chunks, for snapshots and full syncs: pulled, so that a slow reader costs a
+// cursor and not a copy. Equal images and sizes give equal bytes. One thread, any.
+class ImageChunker {
+ public:
+  ImageChunker(std::shared_ptr<const MetadataImage> image, size_t max_bytes);
+
+  // The next chunk: the bytes of `repeated MetadataRecord records = 15`, at most `max_bytes` (a
+  // single record that is larger is its own chunk) and kMaxRecordsPerBatch records. nullopt at the
+  // end; the empty image has no chunks.
+  std::optional<std::string> Next();
+
+ private:
+  // Encodes the next record into `pending_`, which is empty at the end.
+  void FillPending();
+
+  ImageCursor cursor_;
+  size_t max_bytes_;
+  std::string pending_;  // one encoded record that is in no chunk yet
+};
+
+}  // namespace kvorum

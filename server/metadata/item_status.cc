@@ -1,0 +1,26 @@
+#include "server/metadata/item_status.h"
+
+#include <string>
+
+#include "server/base/errors.h"
+
+namespace kvorum {
+
+v1::ItemStatus ToItemStatus(const absl::Status& status) {
+  v1::ItemStatus item;
+  if (!status.ok()) {
+    item.set_code(static_cast<int32_t>(status.code()));
+    item.set_reason(std::string(GetErrorInfo(GetErrorReason(status)).name));
+    item.set_message(std::string(status.message()));
+  }
+  return item;
+}
+
+v1::ItemStatus NotExecutedItemStatus() {
+  return ToItemStatus(
+      MakeError(ErrorReason::kInvalidRequest,
+                "not executed: all_or_nothing is set and another item was refused; correct that "
+                "item, or unset all_or_nothing"));
+}
+
+}  // namespace kvorum

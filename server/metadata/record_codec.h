@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kvorum/v1/record.pb.h"
+
+namespace kvorum {
+
+// One batch is one commit: written, replicated, applied and streamed whole (KAFKA-14204).
+inline constexpr size_t kMaxRecordsPerBatch = 10'000;
+inline constexpr size_t kMaxBatchBytes = size_t{4} << 20;  // of payload
+
+// OK if `records` fit one batch. Else POLICY_VIOLATION with the limit, for a command to answer
+// before anything is appended.
+absl::Status CheckFitsOneBatch(const std::vector<v1::MetadataRecord>& records);
+
+// The payload of a data batch. Equal records give equal bytes.
+// REQUIRES: not empty; CheckFitsOneBatch.
+std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records);
+
+// The records of a payload (or of a snapshot chunk). DataLoss / CORRUPT_LOG if it is no payload, is
+// empty or over the limits, or holds a record, field or enum value this version does not know: a
+// reader can't tell what it would be missing.
+absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view payload);
+
+// Cuts `records` into runs that fit one batch each, in order. For results that need not be atomic
+// (CommandResult::is_atomic).
+std::vector<std::vector<v1::MetadataRecord>> SplitIntoBatches(
+    std::vector<v1::MetadataRecord> records);
+
+// OK if `record` is of a known kind and has no field or enum value this version does not know.
+absl::Status CheckKnownRecord(const v1::MetadataRecord& record);
+
+}  // namespace kvorum

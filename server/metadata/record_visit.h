@@ -1,0 +1,42 @@
+#pragma once
+
+#include <utility>
+
+#include "kvorum/v1/record.pb.h"
+#include "server/base/check.h"
+
+namespace kvorum {
+
+// Calls `visitor` with the inner message of `record`. The one switch over record kinds: a new kind
+// is added here, and then every visitor that lacks it does not compile.
+// REQUIRES: the oneof is set.
+template <typename Visitor>
+decltype(auto) VisitRecord(const v1::MetadataRecord& record, Visitor&& visitor) {
+  switch (record.record_case()) {
+    case v1::MetadataRecord::kNoOp:
+      return visitor(record.no_op());
+    case v1::MetadataRecord::kRegisterBroker:
+      return visitor(record.register_broker());
+    case v1::MetadataRecord::kUnregisterBroker:
+      return visitor(record.unregister_broker());
+    case v1::MetadataRecord::kBrokerRegistrationChange:
+      return visitor(record.broker_registration_change());
+    case v1::MetadataRecord::kTopic:
+      return visitor(record.topic());
+    case v1::MetadataRecord::kRemoveTopic:
+      return visitor(record.remove_topic());
+    case v1::MetadataRecord::kPartition:
+      return visitor(record.partition());
+    case v1::MetadataRecord::kPartitionChange:
+      return visitor(record.partition_change());
+    case v1::MetadataRecord::kEntry:
+      return visitor(record.entry());
+    case v1::MetadataRecord::kRemoveEntry:
+      return visitor(record.remove_entry());
+    case v1::MetadataRecord::RECORD_NOT_SET:
+      break;
+  }
+  KVORUM_CHECK(false, "record without content");
+}
+
+}  // namespace kvorum

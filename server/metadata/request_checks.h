@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kvorum/v1/common.pb.h"
+
+namespace kvorum {
+
+// Refuses options of a later release (UNIMPLEMENTED_FIELD) and unknown enum values
+// (INVALID_REQUEST): a promise that is not kept must not be accepted silently.
+absl::Status CheckWriteOptions(const v1::WriteOptions& options);
+absl::Status CheckReadOptions(const v1::ReadOptions& options);
+
+// INVALID_REQUEST unless `broker_id` >= 0.
+absl::Status CheckBrokerId(int32_t broker_id);
+
+// True for well-formed UTF-8 (no overlong forms, no surrogates) without control characters (C0,
+// DEL, C1).
+bool IsPrintableUtf8(std::string_view text);
+
+}  // namespace kvorum
