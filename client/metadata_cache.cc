@@ -1,0 +1,383 @@
+#include "client/metadata_cache.h"
+
+#include <fmt/core.h>
+
+#include <string_view>
+#include <utility>
+
+namespace kvorum::client {
+namespace {
+
+// 64-bit FNV-1a of one entity's fields, finished so that sums of hashes keep their spread.
+class EntityHash {
+ public:
+  explicit EntityHash(char kind) { AddByte(static_cast<unsigned char>(kind)); }
+
+  EntityHash& Add(int64_t value) {
+    const uint64_t bits = static_cast<uint64_t>(value);
+    for (int shift = 0; shift < 64; shift += 8) {
+      AddByte(static_cast<unsigned char>(bits >> shift));
+    }
+    return *this;
+  }
+  EntityHash& Add(std::string_view text) {
+    Add(static_cast<int64_t>(text.size()));
+    for (const char c : text) {
+      AddByte(static_cast<unsigned char>(c));
+    }
+    return *this;
+  }
+  EntityHash& Add(const std::vector<int32_t>& ids) {
+    Add(static_cast<int64_t>(ids.size()));
+    for (const int32_t id : ids) {
+      Add(int64_t{id});
+    }
+    return *this;
+  }
+  uint64_t Finish() const {
+    uint64_t hash = hash_ ^ (hash_ >> 33);
+    hash *= 0xff51afd7ed558ccdULL;
+    return hash ^ (hash >> 33);
+  }
+
+ private:
+  void AddByte(unsigned char byte) { hash_ = (hash_ ^ byte) * 0x100000001b3ULL; }
+
+  uint64_t hash_ = 0xcbf29ce484222325ULL;
+};
+
+uint64_t HashBroker(int32_t id, const CachedBroker& broker) {
+  EntityHash hash('b');
+  hash.Add(int64_t{id}).Add(broker.epoch).Add(broker.incarnation_id).Add(broker.rack);
+  hash.Add(int64_t{broker.fenced});
+  for (const v1::Endpoint& endpoint : broker.endpoints) {
+    hash.Add(endpoint.name()).Add(endpoint.host()).Add(int64_t{endpoint.port()});
+  }
+  return hash.Finish();
+}
+
+uint64_t HashTopic(const CachedTopic& topic) {
+  return EntityHash('t').Add(topic.id).Add(topic.name).Finish();
+}
+
+uint64_t HashPartition(const std::string& topic_id, int32_t index, const CachedPartition& p) {
+  EntityHash hash('p');
+  hash.Add(topic_id).Add(int64_t{index}).Add(p.replicas).Add(p.isr).Add(int64_t{p.leader});
+  hash.Add(int64_t{p.leader_epoch}).Add(int64_t{p.partition_epoch});
+  hash.Add(int64_t{p.leader_recovery_state});
+  return hash.Finish();
+}
+
+uint64_t HashEntry(const std::string& key, const CachedEntry& entry) {
+  return EntityHash('e').Add(key).Add(entry.value).Add(entry.version).Finish();
+}
+
+std::vector<int32_t> ToVector(const google::protobuf::RepeatedField<int32_t>& ids) {
+  return {ids.begin(), ids.end()};
+}
+
+using Problem = std::optional<std::string>;  // absent: applied
+
+}  // namespace
+
+// The mutable state behind the cache. A topic that a snapshot may share is cloned before its first
+// change after that snapshot.
+class MetadataCache::State {
+ public:
+  Problem Apply(const v1::MetadataRecord& record) {
+    switch (record.record_case()) {
+      case v1::MetadataRecord::kNoOp:
+        return std::nullopt;
+      case v1::MetadataRecord::kRegisterBroker:
+        return ApplyRegistration(record.register_broker());
+      case v1::MetadataRecord::kUnregisterBroker:
+        return ApplyUnregistration(record.unregister_broker());
+      case v1::MetadataRecord::kBrokerRegistrationChange:
+        return ApplyRegistrationChange(record.broker_registration_change());
+      case v1::MetadataRecord::kTopic:
+        return ApplyTopic(record.topic());
+      case v1::MetadataRecord::kRemoveTopic:
+        return ApplyRemoveTopic(record.remove_topic());
+      case v1::MetadataRecord::kPartition:
+        return ApplyPartition(record.partition());
+      case v1::MetadataRecord::kPartitionChange:
+        return ApplyPartitionChange(record.partition_change());
+      case v1::MetadataRecord::kEntry:
+        return ApplyEntry(record.entry());
+      case v1::MetadataRecord::kRemoveEntry:
+        return ApplyRemoveEntry(record.remove_entry());
+      case v1::MetadataRecord::RECORD_NOT_SET:
+        break;
+    }
+    return "record of a kind that this client does not know; upgrade the client";
+  }
+
+  std::shared_ptr<const MetadataSnapshot> TakeSnapshot(const v1::Position& position) {
+    auto snapshot = std::make_shared<MetadataSnapshot>();
+    snapshot->position = position;
+    snapshot->brokers = brokers_;
+    for (const auto& [name, slot] : topics_) {
+      snapshot->topics.emplace_hint(snapshot->topics.end(), name, slot.topic);
+    }
+    snapshot->entries = entries_;
+    snapshot->digest = digest_;
+    ++snapshot_count_;
+    return snapshot;
+  }
+
+  uint64_t digest() const { return digest_; }
+
+ private:
+  struct TopicSlot {
+    std::shared_ptr<CachedTopic> topic;
+    uint64_t owned_since = 0;  // snapshot_count_ when it was made: no snapshot has it if equal
+  };
+
+  Problem ApplyRegistration(const v1::RegisterBrokerRecord& record) {
+    CachedBroker broker;
+    broker.epoch = record.broker_epoch();
+    broker.incarnation_id = record.incarnation_id();
+    broker.endpoints.assign(record.endpoints().begin(), record.endpoints().end());
+    broker.rack = record.rack();
+    broker.fenced = record.fenced();
+    const auto known = brokers_.find(record.broker_id());
+    if (known != brokers_.end()) {
+      if (known->second.epoch >= broker.epoch) {
+        return fmt::format("broker {} registered with epoch {} after epoch {}", record.broker_id(),
+                           broker.epoch, known->second.epoch);
+      }
+      digest_ -= HashBroker(known->first, known->second);
+    }
+    digest_ += HashBroker(record.broker_id(), broker);
+    brokers_[record.broker_id()] = std::move(broker);
+    return std::nullopt;
+  }
+
+  Problem ApplyUnregistration(const v1::UnregisterBrokerRecord& record) {
+    const auto known = brokers_.find(record.broker_id());
+    if (known == brokers_.end() || known->second.epoch != record.broker_epoch()) {
+      return UnknownBroker(record.broker_id(), record.broker_epoch());
+    }
+    digest_ -= HashBroker(known->first, known->second);
+    brokers_.erase(known);
+    return std::nullopt;
+  }
+
+  Problem ApplyRegistrationChange(const v1::BrokerRegistrationChangeRecord& record) {
+    const auto known = brokers_.find(record.broker_id());
+    if (known == brokers_.end() || known->second.epoch != record.broker_epoch()) {
+      return UnknownBroker(record.broker_id(), record.broker_epoch());
+    }
+    digest_ -= HashBroker(known->first, known->second);
+    known->second.fenced = record.fenced();
+    digest_ += HashBroker(known->first, known->second);
+    return std::nullopt;
+  }
+
+  Problem ApplyTopic(const v1::TopicRecord& record) {
+    if (topics_.contains(record.name()) || names_.contains(record.topic_id())) {
+      return fmt::format("topic {} exists already", record.name());
+    }
+    auto topic = std::make_shared<CachedTopic>();
+    topic->id = record.topic_id();
+    topic->name = record.name();
+    digest_ += HashTopic(*topic);
+    names_[record.topic_id()] = record.name();
+    topics_[record.name()] = {std::move(topic), snapshot_count_};
+    return std::nullopt;
+  }
+
+  Problem ApplyRemoveTopic(const v1::RemoveTopicRecord& record) {
+    const auto name = names_.find(record.topic_id());
+    if (name == names_.end() || name->second != record.name()) {
+      return fmt::format("topic {} does not exist with this id", record.name());
+    }
+    const auto slot = topics_.find(name->second);
+    const CachedTopic& topic = *slot->second.topic;
+    for (const auto& [index, partition] : topic.partitions) {
+      digest_ -= HashPartition(topic.id, index, partition);
+    }
+    digest_ -= HashTopic(topic);
+    topics_.erase(slot);
+    names_.erase(name);
+    return std::nullopt;
+  }
+
+  Problem ApplyPartition(const v1::PartitionRecord& record) {
+    CachedTopic* topic = MutableTopic(record.topic_id());
+    if (topic == nullptr) {
+      return "partition of a topic that does not exist";
+    }
+    CachedPartition partition;
+    partition.replicas = ToVector(record.replicas());
+    partition.isr = ToVector(record.isr());
+    partition.leader = record.leader();
+    partition.leader_epoch = record.leader_epoch();
+    partition.partition_epoch = record.partition_epoch();
+    partition.leader_recovery_state = record.leader_recovery_state();
+    const auto known = topic->partitions.find(record.partition_index());
+    if (known != topic->partitions.end()) {
+      digest_ -= HashPartition(topic->id, known->first, known->second);
+    }
+    digest_ += HashPartition(topic->id, record.partition_index(), partition);
+    topic->partitions[record.partition_index()] = std::move(partition);
+    return std::nullopt;
+  }
+
+  Problem ApplyPartitionChange(const v1::PartitionChangeRecord& record) {
+    CachedTopic* topic = MutableTopic(record.topic_id());
+    if (topic == nullptr || !topic->partitions.contains(record.partition_index())) {
+      return fmt::format("change of partition {} that does not exist", record.partition_index());
+    }
+    CachedPartition& partition = topic->partitions[record.partition_index()];
+    if (record.partition_epoch() <= partition.partition_epoch) {
+      return fmt::format("partition {} of {} goes from partition epoch {} to {}",
+                         record.partition_index(), topic->name, partition.partition_epoch,
+                         record.partition_epoch());
+    }
+    digest_ -= HashPartition(topic->id, record.partition_index(), partition);
+    partition.isr = ToVector(record.isr());
+    partition.leader = record.leader();
+    partition.leader_epoch = record.leader_epoch();
+    partition.partition_epoch = record.partition_epoch();
+    partition.leader_recovery_state = record.leader_recovery_state();
+    digest_ += HashPartition(topic->id, record.partition_index(), partition);
+    return std::nullopt;
+  }
+
+  Problem ApplyEntry(const v1::EntryRecord& record) {
+    auto entry = std::make_shared<CachedEntry>();
+    entry->value = record.value();
+    entry->version = record.version();
+    const auto known = entries_.find(record.key());
+    if (known != entries_.end()) {
+      if (known->second->version >= record.version()) {
+        return fmt::format("entry {} goes from version {} to {}", record.key(),
+                           known->second->version, record.version());
+      }
+      digest_ -= HashEntry(known->first, *known->second);
+    }
+    digest_ += HashEntry(record.key(), *entry);
+    entries_[record.key()] = std::move(entry);
+    return std::nullopt;
+  }
+
+  Problem ApplyRemoveEntry(const v1::RemoveEntryRecord& record) {
+    const auto known = entries_.find(record.key());
+    if (known == entries_.end()) {
+      return fmt::format("entry {} does not exist", record.key());
+    }
+    digest_ -= HashEntry(known->first, *known->second);
+    entries_.erase(known);
+    return std::nullopt;
+  }
+
+  static std::string UnknownBroker(int32_t id, int64_t epoch) {
+    return fmt::format("broker {} does not exist with epoch {}", id, epoch);
+  }
+
+  // Null when there is no such topic.
+  CachedTopic* MutableTopic(const std::string& topic_id) {
+    const auto name = names_.find(topic_id);
+    if (name == names_.end()) {
+      return nullptr;
+    }
+    TopicSlot& slot = topics_[name->second];
+    if (slot.owned_since != snapshot_count_) {
+      slot.topic = std::make_shared<CachedTopic>(*slot.topic);
+      slot.owned_since = snapshot_count_;
+    }
+    return slot.topic.get();
+  }
+
+  std::map<int32_t, CachedBroker> brokers_;
+  std::map<std::string, TopicSlot> topics_;   // by name
+  std::map<std::string, std::string> names_;  // by topic id
+  std::map<std::string, std::shared_ptr<const CachedEntry>> entries_;
+  uint64_t digest_ = 0;
+  uint64_t snapshot_count_ = 0;
+};
+
+MetadataCache::MetadataCache()
+    : state_(std::make_unique<State>()), snapshot_(std::make_shared<MetadataSnapshot>()) {}
+
+MetadataCache::~MetadataCache() = default;
+
+std::shared_ptr<const MetadataSnapshot> MetadataCache::Snapshot() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (snapshot_is_stale_ && error_.empty()) {
+    snapshot_ = state_->TakeSnapshot(position_);
+    snapshot_is_stale_ = false;
+  }
+  return snapshot_;
+}
+
+v1::Position MetadataCache::position() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return position_;
+}
+
+uint64_t MetadataCache::digest() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return state_->digest();
+}
+
+std::string MetadataCache::error() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return error_;
+}
+
+// The old state stays readable until the new snapshot is complete.
+void MetadataCache::OnReset(const v1::Reset& /*reset*/) {}
+
+void MetadataCache::OnSnapshotBegin() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  incoming_ = std::make_unique<State>();
+}
+
+std::optional<ApplyError> MetadataCache::OnSnapshotRecords(const Records& records) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const v1::MetadataRecord& record : records) {
+    if (Problem problem = incoming_->Apply(record)) {
+      return Refuse({-1, *std::move(problem)});
+    }
+  }
+  return std::nullopt;
+}
+
+void MetadataCache::OnSnapshotEnd(const v1::Position& position) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  state_ = std::move(incoming_);
+  position_ = position;
+  snapshot_is_stale_ = true;
+}
+
+std::optional<ApplyError> MetadataCache::OnCommit(const CommittedRecords& commit) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  int64_t offset = commit.from;
+  for (const v1::MetadataRecord& record : commit.records) {
+    if (Problem problem = state_->Apply(record)) {
+      return Refuse({offset, *std::move(problem)});
+    }
+    ++offset;
+  }
+  position_ = commit.to;
+  snapshot_is_stale_ = true;
+  return std::nullopt;
+}
+
+void MetadataCache::OnBookmark(const v1::Bookmark& bookmark) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (position_.offset() != bookmark.position().offset()) {
+    position_ = bookmark.position();
+    snapshot_is_stale_ = true;
+  }
+}
+
+// A commit that was refused half-way leaves `state_` torn; with `error_` set nobody sees it.
+std::optional<ApplyError> MetadataCache::Refuse(ApplyError error) {
+  error_ = error.message;
+  return error;
+}
+
+}  // namespace kvorum::client

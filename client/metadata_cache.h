@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/stream_assembler.h"
+#include "kvorum/v1/record.pb.h"
+
+namespace kvorum::client {
+
+struct CachedBroker {
+  int64_t epoch = -1;
+  std::string incarnation_id;  // 16 bytes
+  std::vector<v1::Endpoint> endpoints;
+  std::string rack;
+  bool fenced = true;
+};
+
+struct CachedPartition {
+  std::vector<int32_t> replicas;
+  std::vector<int32_t> isr;
+  int32_t leader = -1;
+  int32_t leader_epoch = 0;
+  int32_t partition_epoch = 0;
+  v1::LeaderRecoveryState leader_recovery_state = v1::LEADER_RECOVERY_STATE_RECOVERED;
+};
+
+struct CachedTopic {
+  std::string id;  // 16 bytes
+  std::string name;
+  std::map<int32_t, CachedPartition> partitions;
+};
+
+struct CachedEntry {
+  std::string value;
+  int64_t version = 0;
+};
+
+// The metadata at one position. Immutable.
+struct MetadataSnapshot {
+  v1::Position position;
+  std::map<int32_t, CachedBroker> brokers;
+  std::map<std::string, std::shared_ptr<const CachedTopic>> topics;  // by name
+  std::map<std::string, std::shared_ptr<const CachedEntry>> entries;
+  // Of everything above but the position: equal where the contents are equal, in any process.
+  uint64_t digest = 0;
+};
+
+// A broker's local copy of the metadata, fed by a MetadataWatcher as its listener. Owned by the
+// application. Thread-safe. A record that it does not know, or that does not fit what it has, is
+// refused, and then the watcher stops: a copy that guesses is worse than none.
+class MetadataCache : public MetadataListener {
+ public:
+  MetadataCache();
+  ~MetadataCache() override;
+
+  // The state after the last commit. Commits cost what they change; the first call after a commit
+  // copies the maps (topics and entries by pointer). After an error: the last one taken before.
+  std::shared_ptr<const MetadataSnapshot> Snapshot() const;
+
+  v1::Position position() const;
+  uint64_t digest() const;
+  // Why the cache stopped; empty while it works.
+  std::string error() const;
+
+  void OnReset(const v1::Reset& reset) override;
+  void OnSnapshotBegin() override;
+  std::optional<ApplyError> OnSnapshotRecords(const Records& records) override;
+  void OnSnapshotEnd(const v1::Position& position) override;
+  std::optional<ApplyError> OnCommit(const CommittedRecords& commit) override;
+  void OnBookmark(const v1::Bookmark& bookmark) override;
+
+ private:
+  class State;
+
+  std::optional<ApplyError> Refuse(ApplyError error);
+
+  mutable std::mutex mutex_;  // guards all below
+  std::unique_ptr<State> state_;
+  std::unique_ptr<State> incoming_;  // a snapshot on its way in
+  v1::Position position_;
+  std::string error_;
+  mutable std::shared_ptr<const MetadataSnapshot> snapshot_;  // never null
+  mutable bool snapshot_is_stale_ = false;
+};
+
+}  // namespace kvorum::client
