@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "server/base/log.h"
+#include "server/base/time.h"
+#include "server/config/host_port.h"
+
+namespace kvorum {
+
+// Every setting of the daemon, typed. Made by LoadConfig (config_loader.h); nothing else reads
+// strings. Names, meanings, units and ranges: settings.cc; each key explained: deploy/kvorumd.toml.
+struct ServerConfig {
+  std::string data_dir;
+  std::string cluster_id;          // empty: whatever the directory says
+  std::optional<int32_t> node_id;  // absent: whatever the directory says
+
+  HostPort client_listener{"0.0.0.0", 7400};
+  std::optional<HostPort> client_advertised;  // absent: the listener, or this machine's host name
+  HostPort controller_listener{"0.0.0.0", 7401};
+  std::optional<HostPort> http_listener = HostPort{"127.0.0.1", 7402};  // absent: none
+
+  Duration quorum_election_timeout = std::chrono::milliseconds(500);
+  Duration quorum_fetch_timeout = std::chrono::milliseconds(1500);
+  Duration quorum_fetch_max_wait = std::chrono::milliseconds(500);
+  Duration quorum_request_timeout = std::chrono::milliseconds(1500);
+  Duration quorum_retry_backoff = std::chrono::milliseconds(20);
+  int64_t quorum_fetch_max_bytes = 1 << 20;
+
+  Duration broker_session_timeout = std::chrono::milliseconds(9000);
+  Duration metadata_max_idle_interval = std::chrono::milliseconds(500);
+  Duration request_timeout = std::chrono::milliseconds(30'000);
+  int64_t request_queue_max = 20'000;
+
+  Duration stream_bookmark_interval = std::chrono::milliseconds(1000);
+  Duration stream_stall_timeout = std::chrono::milliseconds(30'000);
+  int64_t stream_tail_max_bytes = 64 << 20;
+  int64_t stream_max_subscriptions = 10'000;
+
+  Duration shutdown_timeout = std::chrono::milliseconds(3000);
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+// Relations between settings; the message names the keys. Ranges of single ones are checked when
+// they are set.
+absl::Status ValidateRelations(const ServerConfig& config);
+
+}  // namespace kvorum
