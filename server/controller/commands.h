@@ -22,9 +22,9 @@ using CommandReply =
 // Every read of the metadata.
 using Query = std::variant<v1::GetEntryRequest, v1::ListEntriesRequest, v1::ListBrokersRequest,
                            v1::ListTopicsRequest, v1::GetTopicRequest>;
-using QueryReply = std::variant<v1::GetEntryResponse, v1::ListEntriesResponse,
-                                v1::ListBrokersResponse, v1::ListTopicsResponse,
-                                v1::GetTopicResponse>;
+using QueryReply =
+    std::variant<v1::GetEntryResponse, v1::ListEntriesResponse, v1::ListBrokersResponse,
+                 v1::ListTopicsResponse, v1::GetTopicResponse>;
 
 // What brokers say all the time: soft state first, records only when something changes.
 using BrokerReport = std::variant<v1::HeartbeatRequest, v1::AcknowledgeMetadataRequest>;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "server/controller/active_controller.h"
 #include "server/controller/commands.h"
 #include "server/node/commit_applier.h"
+#include "server/node/effect_executor.h"
 #include "server/node/ports.h"
 #include "server/node/recent_batches.h"
 #include "server/publish/committed_log.h"
@@ -29,14 +29,14 @@ struct NodeConfig {
   std::string client_endpoint;  // this node's client listener, host:port, for leader hints
   controller::ControllerConfig controller;
   size_t recent_batches_max_bytes = 32 << 20;
-  size_t apply_max_bytes = 4 << 20;       // of batches applied in one go
+  size_t apply_max_bytes = 4 << 20;             // of batches applied in one go
   size_t max_inflight_append_bytes = 32 << 20;  // not yet durable: above it no client writes
   Duration drain_timeout = std::chrono::milliseconds(1000);  // at shutdown, for pending replies
 };
 
 // START HERE. One controller: raft core, active controller, images, composed; events in, effects
-// out. Deterministic and single-threaded: production drives it from an EventLoop, the simulator from
-// a virtual clock. Owned by runtime/node_runner (or the simulator); loop thread only.
+// out. Deterministic and single-threaded: production drives it from an EventLoop, the simulator
+// from a virtual clock. Owned by runtime/node_runner (or the simulator); loop thread only.
 //
 // A turn: any number of Handle* calls, then one Execute. Replies (`done`) fire inside Execute or
 // later, exactly once each, also at shutdown.
@@ -96,30 +96,59 @@ class Node {
 
   const raft::RaftCore& core() const { return core_; }
   const controller::ActiveController& active_controller() const { return controller_; }
-  const std::shared_ptr<const metadata::MetadataImage>& committed_image() const {
-    return applier_.image();
-  }
+  const std::shared_ptr<const MetadataImage>& committed_image() const { return applier_.image(); }
   v1::ResponseHeader MakeHeader() const;
 
  private:
-  struct PendingQuery {
+  // The controller's way into the log, and the executor's way back into the node.
+  class Appender;
+  class Target;
+
+  struct WaitingQuery {
     controller::Query query;
     Done<controller::QueryReply> done;
   };
-  struct PendingEnd {
-    publish::CommittedLog::EndDone done;
-  };
+  using ReadWaiter = std::function<void(Now, absl::StatusOr<Offset>)>;
 
-  friend class EffectExecutor;
-
+  void Step(Now now, raft::Event event);
   absl::Status CheckCluster(const std::string& cluster_id) const;
-  void AnswerQuery(Now now, PendingQuery query);
-  void MaybeApply(Now now);
+  absl::Status CheckCanLead() const;  // OK only on the active controller
+  absl::Status NotLeader() const;
+  void LearnEndpoint(NodeId peer, const std::string& endpoint);
+
+  // Asks raft to confirm the leadership; `waiter` gets the offset a read must reflect.
+  void ConfirmLeadership(Now now, ReadWaiter waiter);
+  void OnReadConfirmed(Now now, const raft::ReadConfirmed& read);
+  void AnswerQuery(const controller::Query& query, const Done<controller::QueryReply>& done) const;
+  void AnswerWaitingQueries();
+
+  void ApplyCommitted(Now now);
   void OnApplied(Now now);
+  void OnLeadership(Now now, const raft::LeadershipChange& change);
+  void MaybeActivate(Now now);
+  void MaybeFinishDraining(Now now);
+  void PublishLeader();
 
   NodeConfig config_;
   Ports ports_;
   raft::RaftCore core_;
+  RecentBatches recent_;
+  CommitApplier applier_;
+  std::unique_ptr<Appender> appender_;
+  controller::ActiveController controller_;
+  std::unique_ptr<Target> target_;
+  EffectExecutor executor_;
+
+  std::map<NodeId, std::string> client_endpoints_;  // as the peers say in their headers
+  bool is_apply_read_outstanding_ = false;
+  std::optional<raft::LeadershipChange> won_;  // led, but not yet committed: activation waits
+  raft::ReadToken last_read_{0};
+  std::map<raft::ReadToken, ReadWaiter> confirming_;
+  std::multimap<Offset, WaitingQuery> waiting_queries_;  // by the offset they must reflect
+  publish::LeaderView published_leader_;
+  bool is_draining_ = false;
+  bool is_raft_stopping_ = false;
+  TimePoint drain_deadline_ = kNever;
 };
 
 }  // namespace kvorum

@@ -43,7 +43,7 @@ class CommitFeed {
  public:
   virtual ~CommitFeed() = default;
   virtual void OnCommit(publish::CommittedUpdate update) = 0;
-  virtual void OnImage(std::shared_ptr<const metadata::MetadataImage> image) = 0;
+  virtual void OnImage(std::shared_ptr<const MetadataImage> image) = 0;
   virtual void OnLeader(publish::LeaderView leader) = 0;
 };
 

@@ -23,7 +23,8 @@ class CommittedLog {
   // POSITION_DISCARDED if `from` is no place in this log: other epoch there, or below its start.
   virtual void ReadCommitted(OffsetAndEpoch from, size_t max_bytes, ReadDone done) = 0;
 
-  // The committed end, confirmed by a majority after this call; an error if this node does not lead.
+  // The committed end, confirmed by a majority after this call; an error if this node does not
+  // lead.
   virtual void ConfirmCommittedEnd(EndDone done) = 0;
 };
 

@@ -7,8 +7,8 @@
 
 namespace kvorum::publish {
 
-// One committed batch on its way to the subscribers: offsets [from, to) of `epoch`. `payload` is the
-// batch's own bytes (RecordBatchPayload), null for a control batch. Immutable; any thread.
+// One committed batch on its way to the subscribers: offsets [from, to) of `epoch`. `payload` is
+// the batch's own bytes (RecordBatchPayload), null for a control batch. Immutable; any thread.
 struct CommittedUpdate {
   Offset from;
   Offset to;

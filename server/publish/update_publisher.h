@@ -29,6 +29,7 @@ struct PublisherConfig {
   size_t tail_max_bytes = 64 << 20;
   size_t max_message_bytes = 128 << 10;
   size_t max_subscriptions = 10'000;
+  size_t log_read_bytes = 1 << 20;  // of one read of batches older than the ring
 };
 
 // What the leader's identity is right now, for bookmarks and hints.
@@ -37,6 +38,8 @@ struct LeaderView {
   Epoch epoch;
   Offset high_watermark;
   std::string leader_endpoint;  // client listener; empty: unknown
+
+  friend bool operator==(const LeaderView&, const LeaderView&) = default;
 };
 
 // Serves committed metadata to any number of subscribers (KIP-595 has brokers fetch; we push). A
@@ -50,7 +53,7 @@ class UpdatePublisher {
   // REQUIRES: update.from is the end of the update before it (or any, for the first).
   void OnCommit(const CommittedUpdate& update);
   // The image after everything up to the last OnCommit; ends each run of commits.
-  void OnImage(TimePoint now, std::shared_ptr<const metadata::MetadataImage> image);
+  void OnImage(TimePoint now, std::shared_ptr<const MetadataImage> image);
   void OnLeader(LeaderView leader);
 
   // --- from subscribers ---
@@ -59,7 +62,7 @@ class UpdatePublisher {
   SubscriptionId Subscribe(TimePoint now, const v1::SubscribeRequest& request,
                            SubscriberSink& sink);
   void OnReady(TimePoint now, SubscriptionId id);  // the last delivery was taken
-  void OnClosed(SubscriptionId id);                // the subscriber is gone; its sink is not used again
+  void OnClosed(SubscriptionId id);  // the subscriber is gone; its sink is not used again
 
   void HandleTimer(TimePoint now);
   TimePoint NextDeadline() const;
@@ -71,29 +74,40 @@ class UpdatePublisher {
   size_t tail_bytes() const { return tail_.bytes(); }
 
  private:
-  struct Context;
-
   absl::Status Validate(const v1::SubscribeRequest& request) const;
+  void PumpAll(TimePoint now);
   void Pump(TimePoint now, Subscription& subscription);
-  void PumpTail(Subscription& subscription, Delivery& delivery, size_t& bytes);
-  void PumpSnapshot(Subscription& subscription, Delivery& delivery, size_t& bytes);
-  void StartSnapshot(Subscription& subscription, Delivery& delivery, size_t& bytes);
+  // Each adds to the message until it is full or nothing is left, and returns its bytes.
+  size_t AddSnapshot(Subscription& subscription, Delivery& delivery, size_t bytes);
+  size_t AddCommits(Subscription& subscription, Delivery& delivery, size_t bytes);
+  TailEntryPtr NextEntry(Subscription& subscription);
+  void Send(TimePoint now, Subscription& subscription, Delivery delivery);
+
+  // Finds where the subscriber stands in this node's log, once the node has applied that far.
+  void Locate(Subscription& subscription);
+  void BeginSnapshot(Subscription& subscription);
+  void ResetToSnapshot(Subscription& subscription, v1::Reset::Reason reason, std::string message);
+  void BeginTail(Subscription& subscription);
   void StartLogRead(Subscription& subscription);
   void OnLogRead(SubscriptionId id, absl::StatusOr<std::vector<CommittedUpdate>> result);
-  void Locate(TimePoint now, Subscription& subscription);
-  void CheckAhead(TimePoint now, Subscription& subscription);
-  void Close(SubscriptionId id, absl::Status status);
-  void SayGoAway(Subscription& subscription, std::string_view message);
-  std::string EncodeBookmark(const Subscription& subscription) const;
+  void OnEndConfirmed(SubscriptionId id, absl::StatusOr<Offset> end);
+  void AddHello(Subscription& subscription, OffsetAndEpoch start, bool snapshot_follows);
+  void GoAway(Subscription& subscription, std::string message);
+  void Close(SubscriptionId id, const absl::Status& status);
+
+  v1::Position ToPosition(OffsetAndEpoch at) const;
+  Subscription* Find(SubscriptionId id);
 
   PublisherConfig config_;
   CommittedLog& log_;
   CommittedTail tail_;
-  std::shared_ptr<const metadata::MetadataImage> image_;
+  std::shared_ptr<const MetadataImage> image_;  // null until the first OnImage
+  OffsetAndEpoch image_position_;
   LeaderView leader_;
   std::map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions_;
   SubscriptionId next_id_{1};
-  TimePoint now_{};
+  TimePoint now_{};  // of the event being handled, for answers of the log
+  TimePoint next_tick_ = kNever;
   bool shutting_down_ = false;
 };
 

@@ -93,6 +93,7 @@ class RaftCore {
   std::optional<NodeId> leader_id() const;
   Offset log_end_offset() const;
   Offset log_start_offset() const;
+  Offset durable_end_offset() const;
   std::optional<Offset> high_watermark() const;
   const VoterSet& voters() const;
   // True once BeginShutdown has nothing left to hand over: no leadership, no unanswered

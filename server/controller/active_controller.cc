@@ -1,0 +1,297 @@
+#include "server/controller/active_controller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/base/check.h"
+#include "server/base/errors.h"
+#include "server/base/status_macros.h"
+#include "server/metadata/brokers/broker_fencing.h"
+#include "server/metadata/commands.h"
+#include "server/metadata/metadata_delta.h"
+#include "server/metadata/record_codec.h"
+#include "server/metadata/request_checks.h"
+
+namespace kvorum::controller {
+namespace {
+
+// Sessions are checked this many times within one session timeout (Kafka: 8).
+constexpr int kFenceChecksPerSession = 8;
+constexpr size_t kMaxRejectionBytes = 1024;
+
+}  // namespace
+
+ActiveController::ActiveController(ControllerConfig config, uint64_t generation, LogAppender& log,
+                                   Random random)
+    : config_(config),
+      generation_(generation),
+      log_(log),
+      random_(random),
+      sessions_(config.broker_session_timeout) {}
+
+void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
+  KVORUM_CHECK(!is_active(), "epoch {} activated while {} is active", epoch, epoch_);
+  KVORUM_CHECK(pending_.empty(), "{} replies are pending at activation", pending_.size());
+  epoch_ = epoch;
+  committed_end_ = committed->provenance().end_offset;
+  latest_ = std::move(committed);
+  planned_hashes_.clear();
+  sessions_.Clear();
+  sessions_.Advance(now.now);
+  // Heartbeats went to somebody else so far: everybody who serves gets a full session of grace.
+  for (const auto& [id, broker] : latest_->brokers().brokers) {
+    if (!broker->is_fenced) {
+      sessions_.Begin(id, broker->epoch);
+    }
+  }
+  next_fence_check_ = now.now + config_.broker_session_timeout / kFenceChecksPerSession;
+  next_no_op_ =
+      config_.max_idle_interval.count() > 0 ? now.now + config_.max_idle_interval : kNever;
+}
+
+void ActiveController::Deactivate() {
+  if (!is_active()) {
+    return;
+  }
+  latest_.reset();
+  planned_hashes_.clear();
+  sessions_.Clear();
+  next_fence_check_ = kNever;
+  next_no_op_ = kNever;
+  pending_.FailAll([this](Offset end_offset) {
+    return OutcomeUnknown(ErrorReason::kOutcomeUnknown, end_offset);
+  });
+}
+
+CommandContext ActiveController::MakeContext(Now now) {
+  return CommandContext{*latest_, log_.log_end_offset(), now.wall_ms, random_, sessions_};
+}
+
+void ActiveController::HandleCommand(Now now, const Command& command, TimePoint deadline,
+                                     Done<CommandReply> done) {
+  sessions_.Advance(now.now);
+  if (pending_.size() >= config_.max_pending_replies) {
+    done(MakeError(ErrorReason::kClassShed,
+                   fmt::format("{} writes are in flight, the most this controller takes",
+                               config_.max_pending_replies)));
+    return;
+  }
+  if (deadline == kNever) {
+    deadline = now.now + config_.default_command_timeout;
+  }
+  std::visit([&](const auto& request) { Execute(now, request, deadline, std::move(done)); },
+             command);
+}
+
+template <typename Request>
+void ActiveController::Execute(Now now, const Request& request, TimePoint deadline,
+                               Done<CommandReply> done) {
+  if (absl::Status status = CheckWriteOptions(request.options()); !status.ok()) {
+    done(std::move(status));  // decided on the request alone
+    return;
+  }
+  auto result = kvorum::Execute(MakeContext(now), request);
+  if (!result.ok()) {
+    // Decided on what may not be committed: it must not be heard before that is (Kafka's
+    // ControllerWriteEvent.run).
+    ReplyWhenStable(deadline,
+                    [status = std::move(result).status(), done = std::move(done)](
+                        const absl::Status& outcome) { done(outcome.ok() ? status : outcome); });
+    return;
+  }
+  if (!result->records.empty() && !request.options().validate_only()) {
+    AppendRecords(now, std::move(result->records));
+  }
+  ReplyWhenStable(deadline, [reply = CommandReply(std::move(result->response)),
+                             done = std::move(done)](const absl::Status& outcome) mutable {
+    if (outcome.ok()) {
+      done(std::move(reply));
+    } else {
+      done(outcome);
+    }
+  });
+}
+
+void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> records) {
+  if (CheckFitsOneBatch(records).ok()) {
+    AppendBatch(now, records);
+    return;
+  }
+  for (const std::vector<v1::MetadataRecord>& batch : SplitIntoBatches(std::move(records))) {
+    AppendBatch(now, batch);
+  }
+}
+
+void ActiveController::AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records) {
+  const Offset base = log_.log_end_offset();
+  const auto count = static_cast<int32_t>(records.size());
+  // `latest` first: the records may be committed as soon as they are appended.
+  MetadataDelta delta(*latest_);
+  for (int32_t i = 0; i < count; ++i) {
+    delta.Replay(records[static_cast<size_t>(i)], base + i);
+  }
+  latest_ = delta.Apply(Provenance{base + count, epoch_, now.wall_ms});
+  planned_hashes_.emplace_back(base + count, latest_->StateHash());
+  log_.Append(now, epoch_, count, std::make_shared<const std::string>(EncodeRecords(records)));
+  KVORUM_CHECK(log_.log_end_offset() == base + count, "appended {} records at {}, log ends at {}",
+               count, base, log_.log_end_offset());
+  if (next_no_op_ != kNever) {
+    next_no_op_ = now.now + config_.max_idle_interval;
+  }
+}
+
+void ActiveController::ReplyWhenStable(TimePoint deadline, PendingReplies::Reply reply) {
+  const Offset appended = latest_->provenance().end_offset;
+  if (appended <= committed_end_) {
+    reply(absl::OkStatus());
+  } else {
+    pending_.Add(appended, deadline, std::move(reply));
+  }
+}
+
+absl::Status ActiveController::OutcomeUnknown(ErrorReason reason, Offset end_offset) const {
+  absl::Status status = MakeError(
+      reason, fmt::format("appended below offset {} in epoch {}, but not known to be committed: "
+                          "read again to see what became of it",
+                          end_offset, epoch_));
+  SetErrorFact(status, "position_generation", std::to_string(generation_));
+  SetErrorFact(status, "position_epoch", std::to_string(epoch_.value()));
+  SetErrorFact(status, "position_offset", std::to_string(end_offset.value()));
+  return status;
+}
+
+void ActiveController::OnCommitted(Now now, const MetadataImage& committed) {
+  if (!is_active()) {
+    return;
+  }
+  sessions_.Advance(now.now);
+  committed_end_ = committed.provenance().end_offset;
+  while (!planned_hashes_.empty() && planned_hashes_.front().first <= committed_end_) {
+    const auto [offset, hash] = planned_hashes_.front();
+    planned_hashes_.pop_front();
+    KVORUM_CHECK(offset != committed_end_ || hash == committed.StateHash(),
+                 "the image at {} was planned with hash {:016x} and is {:016x}", offset, hash,
+                 committed.StateHash());
+  }
+  pending_.CompleteUpTo(committed_end_);
+}
+
+absl::Status ActiveController::CheckSender(int32_t broker_id, int64_t broker_epoch,
+                                           int64_t applied_offset) const {
+  KVORUM_RETURN_IF_ERROR(CheckBrokerId(broker_id));
+  if (applied_offset < 0 || Offset(applied_offset) > log_.log_end_offset()) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("applied_offset {} is not within the log, which ends at {}",
+                                 applied_offset, log_.log_end_offset()));
+  }
+  return CheckBrokerEpoch(latest_->brokers(), BrokerId(broker_id), BrokerEpoch(broker_epoch));
+}
+
+void ActiveController::HandleBrokerReport(Now now, const BrokerReport& report,
+                                          Done<BrokerReportReply> done) {
+  sessions_.Advance(now.now);
+  absl::StatusOr<BrokerReportReply> reply = absl::UnknownError("");
+  if (const auto* heartbeat = std::get_if<v1::HeartbeatRequest>(&report)) {
+    reply = Heartbeat(now, *heartbeat);
+  } else {
+    reply = Acknowledge(std::get<v1::AcknowledgeMetadataRequest>(report));
+  }
+  ReplyWhenStable(now.now + config_.default_command_timeout,
+                  [reply = std::move(reply), done = std::move(done)](const absl::Status& outcome) {
+                    if (outcome.ok()) {
+                      done(reply);
+                    } else {
+                      done(outcome);
+                    }
+                  });
+}
+
+absl::StatusOr<v1::HeartbeatResponse> ActiveController::Heartbeat(
+    Now now, const v1::HeartbeatRequest& request) {
+  KVORUM_RETURN_IF_ERROR(
+      CheckSender(request.broker_id(), request.broker_epoch(), request.applied_offset()));
+  const BrokerId id(request.broker_id());
+  const Offset applied(request.applied_offset());
+  sessions_.Touch(id, BrokerEpoch(request.broker_epoch()), applied);
+
+  const bool was_fenced = latest_->brokers().Find(id)->is_fenced;
+  const bool wants_out = request.want_fence() || request.want_shutdown();
+  const bool caught_up = IsCaughtUp(*latest_->brokers().Find(id), applied) &&
+                         (!was_fenced || applied >= sessions_.UnfenceTarget(id, committed_end_));
+  if (!was_fenced && wants_out) {
+    SetFenced(now, id, true);
+  } else if (was_fenced && !wants_out && caught_up) {
+    SetFenced(now, id, false);
+  }
+  v1::HeartbeatResponse response;
+  response.set_is_caught_up(caught_up);
+  response.set_is_fenced(latest_->brokers().Find(id)->is_fenced);
+  response.set_should_shutdown(request.want_shutdown());
+  if (request.want_shutdown()) {
+    sessions_.Remove(id);  // its next incarnation need not wait for the session to run out
+  }
+  return response;
+}
+
+absl::StatusOr<v1::AcknowledgeMetadataResponse> ActiveController::Acknowledge(
+    const v1::AcknowledgeMetadataRequest& request) {
+  KVORUM_RETURN_IF_ERROR(
+      CheckSender(request.broker_id(), request.broker_epoch(), request.applied_offset()));
+  if (request.has_rejected() && request.rejected().message().size() > kMaxRejectionBytes) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("rejected.message of {} bytes, at most {} are allowed",
+                                 request.rejected().message().size(), kMaxRejectionBytes));
+  }
+  const BrokerId id(request.broker_id());
+  sessions_.Touch(id, BrokerEpoch(request.broker_epoch()), Offset(request.applied_offset()));
+  if (request.has_rejected()) {
+    sessions_.SetRejection(id, fmt::format("offset {}: {}", request.rejected().offset(),
+                                           request.rejected().message()));
+  }
+  return v1::AcknowledgeMetadataResponse();
+}
+
+void ActiveController::SetFenced(Now now, BrokerId broker, bool fenced) {
+  AppendRecords(now, fenced ? FenceBroker(*latest_, broker) : UnfenceBroker(*latest_, broker));
+  sessions_.ClearUnfenceTarget(broker);
+}
+
+void ActiveController::FenceStaleBroker(Now now) {
+  // One at a time, oldest contact first, so that each removal can still elect among the rest
+  // (KIP-631; mass fencing after a pause leaves partitions leaderless).
+  const std::optional<BrokerId> stale = sessions_.OldestExpired([this](BrokerId id) {
+    const Broker* broker = latest_->brokers().Find(id);
+    return broker != nullptr && !broker->is_fenced;
+  });
+  if (stale.has_value()) {
+    SetFenced(now, *stale, true);
+    next_fence_check_ = now.now;  // look for the next at once
+  } else {
+    next_fence_check_ = now.now + config_.broker_session_timeout / kFenceChecksPerSession;
+  }
+}
+
+void ActiveController::HandleTimer(Now now) {
+  if (!is_active()) {
+    return;
+  }
+  sessions_.Advance(now.now);
+  pending_.Expire(now.now, [this](Offset end_offset) {
+    return OutcomeUnknown(ErrorReason::kDeadlineExceeded, end_offset);
+  });
+  if (now.now >= next_fence_check_) {
+    FenceStaleBroker(now);
+  }
+  if (now.now >= next_no_op_) {
+    v1::MetadataRecord record;
+    record.mutable_no_op();
+    AppendBatch(now, {record});
+  }
+}
+
+TimePoint ActiveController::NextDeadline() const {
+  return is_active() ? std::min({pending_.NextDeadline(), next_fence_check_, next_no_op_}) : kNever;
+}
+
+}  // namespace kvorum::controller

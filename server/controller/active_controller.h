@@ -1,0 +1,97 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kvorum/v1/record.pb.h"
+#include "server/base/errors.h"
+#include "server/base/random.h"
+#include "server/base/time.h"
+#include "server/controller/broker_sessions.h"
+#include "server/controller/commands.h"
+#include "server/controller/controller_config.h"
+#include "server/controller/pending_replies.h"
+#include "server/metadata/command.h"
+#include "server/metadata/metadata_image.h"
+
+namespace kvorum::controller {
+
+// Where the active controller's records go: raft, through node. Loop thread only.
+class LogAppender {
+ public:
+  virtual ~LogAppender() = default;
+  virtual Offset log_end_offset() const = 0;
+  // Appends one batch of `epoch` at the log's end.
+  virtual void Append(Now now, Epoch epoch, int32_t record_count,
+                      std::shared_ptr<const std::string> payload) = 0;
+};
+
+// The leader's second half: turns commands into records on `latest` (everything appended), replies
+// when they are committed, and watches the brokers. Exists on every node, acts only between
+// Activate and Deactivate. Owned by Node; loop thread only. Deterministic.
+class ActiveController {
+ public:
+  template <typename T>
+  using Done = std::function<void(absl::StatusOr<T>)>;
+  using ImagePtr = std::shared_ptr<const MetadataImage>;
+
+  ActiveController(ControllerConfig config, uint64_t generation, LogAppender& log, Random random);
+
+  // Leadership of `epoch` is committed and `committed` holds everything before it (Kafka:
+  // maybeFireLeaderChange), so planning starts from it.
+  void Activate(Now now, Epoch epoch, ImagePtr committed);
+  // Leadership is lost: what was appended may or may not be committed (OUTCOME_UNKNOWN).
+  void Deactivate();
+  bool is_active() const { return latest_ != nullptr; }
+
+  // REQUIRES: is_active() for the first three.
+  void HandleCommand(Now now, const Command& command, TimePoint deadline, Done<CommandReply> done);
+  void HandleBrokerReport(Now now, const BrokerReport& report, Done<BrokerReportReply> done);
+  void OnCommitted(Now now, const MetadataImage& committed);
+  void HandleTimer(Now now);
+  TimePoint NextDeadline() const;
+
+  // Soft state for queries; null on standbys, which do not have it.
+  const BrokerLiveness* liveness() const { return is_active() ? &sessions_ : nullptr; }
+  const ImagePtr& latest() const { return latest_; }  // null on standbys
+  size_t pending_replies() const { return pending_.size(); }
+
+ private:
+  template <typename Request>
+  void Execute(Now now, const Request& request, TimePoint deadline, Done<CommandReply> done);
+  absl::StatusOr<v1::HeartbeatResponse> Heartbeat(Now now, const v1::HeartbeatRequest& request);
+  absl::StatusOr<v1::AcknowledgeMetadataResponse> Acknowledge(
+      const v1::AcknowledgeMetadataRequest& request);
+  absl::Status CheckSender(int32_t broker_id, int64_t broker_epoch, int64_t applied_offset) const;
+  void SetFenced(Now now, BrokerId broker, bool fenced);
+  void FenceStaleBroker(Now now);
+  void AppendRecords(Now now, std::vector<v1::MetadataRecord> records);
+  void AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records);
+  CommandContext MakeContext(Now now);
+  // `reply` fires once everything appended so far is committed; at once if it is already.
+  void ReplyWhenStable(TimePoint deadline, PendingReplies::Reply reply);
+  absl::Status OutcomeUnknown(ErrorReason reason, Offset end_offset) const;
+
+  ControllerConfig config_;
+  uint64_t generation_;
+  LogAppender& log_;
+  Random random_;
+
+  Epoch epoch_;
+  ImagePtr latest_;       // the plan: null while not active
+  Offset committed_end_;  // applied on this node
+  BrokerSessions sessions_;
+  PendingReplies pending_;
+  // What the image was planned to be at the end of each batch: compared when it gets committed.
+  std::deque<std::pair<Offset, uint64_t>> planned_hashes_;
+  TimePoint next_fence_check_ = kNever;
+  TimePoint next_no_op_ = kNever;
+};
+
+}  // namespace kvorum::controller

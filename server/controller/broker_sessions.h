@@ -1,0 +1,73 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "server/base/ids.h"
+#include "server/base/time.h"
+#include "server/metadata/command.h"
+
+namespace kvorum::controller {
+
+// What brokers told the active controller lately: contact times, applied offsets, rejections. Owned
+// by ActiveController; loop thread only. Soft state: lost on failover by design (KIP-631), where
+// every unfenced broker gets a full session of grace.
+class BrokerSessions : public BrokerLiveness {
+ public:
+  explicit BrokerSessions(Duration session_timeout) : session_timeout_(session_timeout) {}
+
+  // Time for the BrokerLiveness questions. Never goes back.
+  void Advance(TimePoint now) { now_ = now; }
+
+  void Clear() { sessions_.clear(); }
+  void Remove(BrokerId broker) { sessions_.erase(broker); }
+
+  // Starts (or restarts, for another epoch) a session with contact now.
+  void Begin(BrokerId broker, BrokerEpoch epoch);
+  // A sign of life of `epoch`; begins the session if there is none of that epoch.
+  void Touch(BrokerId broker, BrokerEpoch epoch, std::optional<Offset> applied_offset);
+  void SetRejection(BrokerId broker, std::string message);
+
+  // The offset a fenced broker must have applied to be unfenced: fixed at its first heartbeat,
+  // since a moving target would never be met (KAFKA-13955). Set once per session and fencing.
+  Offset UnfenceTarget(BrokerId broker, Offset committed_end);
+  void ClearUnfenceTarget(BrokerId broker);
+
+  // The broker, among those `tracked` says yes to, whose session ended longest ago; nullopt: none.
+  template <typename Predicate>
+  std::optional<BrokerId> OldestExpired(Predicate tracked) const {
+    std::optional<BrokerId> oldest;
+    TimePoint oldest_contact = kNever;
+    for (const auto& [broker, session] : sessions_) {
+      if (session.last_contact + session_timeout_ <= now_ &&
+          session.last_contact < oldest_contact && tracked(broker)) {
+        oldest = broker;
+        oldest_contact = session.last_contact;
+      }
+    }
+    return oldest;
+  }
+
+  bool HasLiveSession(BrokerId broker) const override;
+  std::optional<Offset> AppliedOffset(BrokerId broker) const override;
+  std::optional<int64_t> HeartbeatAgeMs(BrokerId broker) const override;
+  std::string LastRejection(BrokerId broker) const override;
+
+ private:
+  struct Session {
+    BrokerEpoch epoch;
+    TimePoint last_contact;
+    std::optional<Offset> applied_offset;
+    std::optional<Offset> unfence_target;
+    std::string last_rejection;
+  };
+
+  const Session* Find(BrokerId broker) const;
+
+  Duration session_timeout_;
+  TimePoint now_{};
+  std::map<BrokerId, Session> sessions_;
+};
+
+}  // namespace kvorum::controller

@@ -1,0 +1,47 @@
+#include "server/node/commit_applier.h"
+
+#include "server/base/check.h"
+#include "server/metadata/metadata_delta.h"
+#include "server/metadata/record_codec.h"
+#include "server/node/ports.h"
+
+namespace kvorum {
+namespace {
+
+void Replay(const RecordBatch& batch, MetadataDelta& delta) {
+  const auto records = DecodeRecords(*batch.payload);
+  KVORUM_CHECK(records.ok(), "committed batch at {}: {}", batch.base_offset,
+               records.status().ToString());
+  KVORUM_CHECK(records->size() == static_cast<size_t>(batch.record_count),
+               "committed batch at {} says {} records and holds {}", batch.base_offset,
+               batch.record_count, records->size());
+  Offset offset = batch.base_offset;
+  for (const v1::MetadataRecord& record : *records) {
+    delta.Replay(record, offset);
+    ++offset;
+  }
+}
+
+}  // namespace
+
+void CommitApplier::Apply(const std::vector<RecordBatch>& batches) {
+  if (batches.empty()) {
+    return;
+  }
+  MetadataDelta delta(*image_);
+  Provenance provenance = image_->provenance();
+  for (const RecordBatch& batch : batches) {
+    KVORUM_CHECK(batch.base_offset == provenance.end_offset, "batch at {} after {}",
+                 batch.base_offset, provenance.end_offset);
+    if (!batch.is_control) {
+      Replay(batch, delta);
+    }
+    provenance = {batch.end_offset(), batch.epoch, batch.append_time_ms};
+    feed_.OnCommit({batch.base_offset, batch.end_offset(), batch.epoch,
+                    batch.is_control ? nullptr : batch.payload});
+  }
+  image_ = delta.Apply(provenance);
+  feed_.OnImage(image_);
+}
+
+}  // namespace kvorum

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "server/base/ids.h"
+#include "server/metadata/metadata_image.h"
+#include "storage/types/record_batch.h"
+
+namespace kvorum {
+
+class CommitFeed;
+
+// Turns committed batches into the committed image, and passes them on to the subscribers: the same
+// code on the leader and on every follower. Owned by Node; loop thread only.
+class CommitApplier {
+ public:
+  explicit CommitApplier(CommitFeed& feed) : feed_(feed), image_(MetadataImage::Empty()) {}
+
+  // REQUIRES: the batches follow on applied_end(), all of them committed. A record that this
+  // version does not know ends the process: it can't tell what it would be missing.
+  void Apply(const std::vector<RecordBatch>& batches);
+
+  Offset applied_end() const { return image_->provenance().end_offset; }
+  const std::shared_ptr<const MetadataImage>& image() const { return image_; }
+
+ private:
+  CommitFeed& feed_;
+  std::shared_ptr<const MetadataImage> image_;
+};
+
+}  // namespace kvorum

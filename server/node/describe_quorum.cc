@@ -1,0 +1,69 @@
+#include "server/node/describe_quorum.h"
+
+namespace kvorum {
+namespace {
+
+int64_t AgeMs(const std::optional<TimePoint>& then, TimePoint now) {
+  return then.has_value()
+             ? std::chrono::duration_cast<std::chrono::milliseconds>(now - *then).count()
+             : -1;
+}
+
+void SetAddress(const raft::PeerAddress& address, v1::ReplicaStatus& status) {
+  status.mutable_controller_endpoint()->set_host(address.host);
+  status.mutable_controller_endpoint()->set_port(address.port);
+}
+
+v1::ReplicaStatus MakeStatus(const raft::ReplicaDescription& replica, TimePoint now) {
+  v1::ReplicaStatus status;
+  status.set_node_id(replica.key.node_id.value());
+  status.set_directory_id(replica.key.directory_id.ToString());
+  if (replica.is_voter) {
+    SetAddress(replica.address, status);
+  }
+  status.set_log_end_offset(replica.log_end_offset.has_value() ? replica.log_end_offset->value()
+                                                               : -1);
+  status.set_last_fetch_age_ms(AgeMs(replica.last_fetch, now));
+  status.set_last_caught_up_age_ms(AgeMs(replica.last_caught_up, now));
+  return status;
+}
+
+}  // namespace
+
+v1::DescribeQuorumResponse DescribeQuorum(const raft::RaftDescription& raft,
+                                          const std::map<NodeId, std::string>& client_endpoints,
+                                          TimePoint now) {
+  v1::DescribeQuorumResponse response;
+  response.set_role(raft.is_voter ? std::string(raft::RoleName(raft.role)) : "observer");
+  response.set_high_watermark(raft.high_watermark.has_value() ? raft.high_watermark->value() : -1);
+  response.set_log_start_offset(raft.log_start_offset.value());
+  response.set_log_end_offset(raft.log_end.offset.value());
+  if (raft.role == raft::Role::kLeader) {
+    for (const raft::ReplicaDescription& replica : raft.replicas) {
+      *(replica.is_voter ? response.add_voters() : response.add_observers()) =
+          MakeStatus(replica, now);
+    }
+  } else {
+    // Only the leader knows the replicas' progress.
+    for (const auto& [id, voter] : raft.voters.voters()) {
+      raft::ReplicaDescription replica;
+      replica.key = voter.key;
+      replica.address = voter.address;
+      replica.is_voter = true;
+      *response.add_voters() = MakeStatus(replica, now);
+    }
+  }
+  for (v1::ReplicaStatus& voter : *response.mutable_voters()) {
+    const auto it = client_endpoints.find(NodeId(voter.node_id()));
+    if (it != client_endpoints.end()) {
+      voter.set_client_endpoint(it->second);
+    }
+    if (raft.role == raft::Role::kLeader && raft.leader_id == NodeId(voter.node_id())) {
+      voter.set_last_fetch_age_ms(0);
+      voter.set_last_caught_up_age_ms(0);
+    }
+  }
+  return response;
+}
+
+}  // namespace kvorum

@@ -1,0 +1,506 @@
+#include "server/node/node.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/base/check.h"
+#include "server/base/errors.h"
+#include "server/metadata/commands.h"
+#include "server/metadata/request_checks.h"
+#include "server/node/control_codec.h"
+#include "server/node/describe_quorum.h"
+
+namespace kvorum {
+namespace {
+
+constexpr size_t kMaxEndpointBytes = 320;  // host of 255, port, brackets
+
+raft::RaftConfig WithCodec(raft::RaftConfig config) {
+  config.encode_control = EncodeControlBatch;
+  config.decode_control = DecodeVoterSet;
+  return config;
+}
+
+bool IsEmpty(const raft::Effects& effects) {
+  return effects.writes.empty() && effects.sends.empty() && effects.replies.empty() &&
+         !effects.high_watermark.has_value() && effects.reads.empty() &&
+         effects.leadership.empty() && effects.traces.empty();
+}
+
+}  // namespace
+
+class Node::Appender : public controller::LogAppender {
+ public:
+  explicit Appender(raft::RaftCore& core) : core_(core) {}
+
+  Offset log_end_offset() const override { return core_.log_end_offset(); }
+  void Append(Now now, Epoch epoch, int32_t record_count,
+              std::shared_ptr<const std::string> payload) override {
+    core_.Step(now, raft::AppendRecords{epoch, record_count, std::move(payload)});
+  }
+
+ private:
+  raft::RaftCore& core_;
+};
+
+class Node::Target : public EffectTarget {
+ public:
+  explicit Target(Node& node) : node_(node) {}
+
+  void OnWriteDone(Now now, raft::WriteDone done) override {
+    node_.Step(now, done);
+    node_.recent_.Evict(node_.core_.durable_end_offset());
+  }
+  void OnHighWatermark(Now now) override { node_.ApplyCommitted(now); }
+  void OnReadConfirmed(Now now, const raft::ReadConfirmed& read) override {
+    node_.OnReadConfirmed(now, read);
+  }
+  void OnLeadership(Now now, const raft::LeadershipChange& change) override {
+    node_.OnLeadership(now, change);
+  }
+
+ private:
+  Node& node_;
+};
+
+Node::Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Random random, Now now)
+    : config_(std::move(config)),
+      ports_(ports),
+      core_(WithCodec(config_.raft), recovered, random.Fork(), now.now),
+      recent_(config_.recent_batches_max_bytes),
+      applier_(ports.feed),
+      appender_(std::make_unique<Appender>(core_)),
+      controller_(config_.controller, config_.raft.generation, *appender_, random.Fork()),
+      target_(std::make_unique<Target>(*this)),
+      executor_({ports.storage, ports.transport, ports.host, ports.observer, recent_, *target_},
+                config_.client_endpoint) {
+  client_endpoints_[config_.raft.self.node_id] = config_.client_endpoint;
+}
+
+Node::~Node() = default;
+
+void Node::Step(Now now, raft::Event event) {
+  if (!executor_.failed()) {
+    core_.Step(now, std::move(event));
+  }
+}
+
+void Node::LearnEndpoint(NodeId peer, const std::string& endpoint) {
+  if (endpoint.empty() || endpoint.size() > kMaxEndpointBytes ||
+      core_.voters().Find(peer) == nullptr) {
+    return;
+  }
+  if (std::string& known = client_endpoints_[peer]; known != endpoint) {
+    known = endpoint;
+  }
+}
+
+// --- from other controllers ---
+
+void Node::HandleRaftRequest(Now now, raft::RaftRequest request,
+                             std::function<void(raft::RaftResponse)> done) {
+  if (executor_.failed()) {
+    return;
+  }
+  const raft::RequestHeader& header = HeaderOf(request);
+  if (header.cluster_id == config_.raft.cluster_id) {
+    LearnEndpoint(header.sender.node_id, header.client_endpoint);
+  }
+  const raft::RequestToken token = executor_.AddRequest(std::move(done));
+  Step(now, raft::RequestReceived{token, std::move(request)});
+}
+
+void Node::HandleRaftResponse(Now now, NodeId from, raft::CorrelationId id,
+                              raft::RaftResponse response) {
+  LearnEndpoint(from, HeaderOf(response).client_endpoint);
+  Step(now, raft::ResponseReceived{from, id, std::move(response)});
+}
+
+void Node::HandleSendFailure(Now now, NodeId to, raft::CorrelationId id,
+                             raft::SendFailure failure) {
+  Step(now, raft::RequestFailed{to, id, failure});
+}
+
+// --- from brokers and clients ---
+
+absl::Status Node::CheckCluster(const std::string& cluster_id) const {
+  if (cluster_id.empty() || cluster_id == config_.raft.cluster_id) {
+    return absl::OkStatus();
+  }
+  return MakeError(ErrorReason::kInconsistentClusterId,
+                   fmt::format("cluster_id {} was sent to cluster {}", cluster_id.substr(0, 64),
+                               config_.raft.cluster_id));
+}
+
+absl::Status Node::NotLeader() const {
+  const std::optional<NodeId> leader = core_.leader_id();
+  if (!leader.has_value() || leader == config_.raft.self.node_id) {
+    return MakeError(
+        ErrorReason::kLeaderNotAvailable,
+        fmt::format("no active controller is known in epoch {}; try again shortly", core_.epoch()));
+  }
+  const auto endpoint = client_endpoints_.find(*leader);
+  const std::string where = endpoint == client_endpoints_.end() ? "" : endpoint->second;
+  absl::Status status = MakeError(
+      ErrorReason::kNotController,
+      fmt::format("the active controller is node {} {} (epoch {})", *leader,
+                  where.empty() ? "at an address not yet known" : "at " + where, core_.epoch()));
+  SetErrorFact(status, "leader_id", std::to_string(leader->value()));
+  SetErrorFact(status, "leader_epoch", std::to_string(core_.epoch().value()));
+  if (!where.empty()) {
+    SetErrorFact(status, "leader_endpoint", where);
+  }
+  return status;
+}
+
+absl::Status Node::CheckCanLead() const {
+  if (is_draining_ || executor_.failed()) {
+    return MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one");
+  }
+  return controller_.is_active() ? absl::OkStatus() : NotLeader();
+}
+
+void Node::HandleCommand(Now now, controller::Command command, TimePoint deadline,
+                         Done<controller::CommandReply> done) {
+  absl::Status status = std::visit(
+      [this](const auto& request) { return CheckCluster(request.cluster_id()); }, command);
+  if (status.ok()) {
+    status = CheckCanLead();
+  }
+  if (!status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  controller_.HandleCommand(
+      now, command, deadline,
+      [this, done = std::move(done)](absl::StatusOr<controller::CommandReply> reply) {
+        if (reply.ok()) {
+          std::visit([this](auto& response) { *response.mutable_header() = MakeHeader(); }, *reply);
+        }
+        done(std::move(reply));
+      });
+}
+
+void Node::HandleBrokerReport(Now now, controller::BrokerReport report,
+                              Done<controller::BrokerReportReply> done) {
+  absl::Status status = std::visit(
+      [this](const auto& request) { return CheckCluster(request.cluster_id()); }, report);
+  if (status.ok()) {
+    status = CheckCanLead();
+  }
+  if (!status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  controller_.HandleBrokerReport(
+      now, report,
+      [this, done = std::move(done)](absl::StatusOr<controller::BrokerReportReply> reply) {
+        if (reply.ok()) {
+          std::visit([this](auto& response) { *response.mutable_header() = MakeHeader(); }, *reply);
+        }
+        done(std::move(reply));
+      });
+}
+
+void Node::HandleQuery(Now now, controller::Query query, Done<controller::QueryReply> done) {
+  const absl::Status status = std::visit(
+      [this](const auto& request) {
+        absl::Status checked = CheckCluster(request.cluster_id());
+        return checked.ok() ? CheckReadOptions(request.options()) : checked;
+      },
+      query);
+  if (!status.ok()) {
+    done(status);
+    return;
+  }
+  const bool is_local = std::visit(
+      [](const auto& request) { return request.options().consistency() == v1::CONSISTENCY_LOCAL; },
+      query);
+  if (is_local) {
+    AnswerQuery(query, done);
+    return;
+  }
+  ConfirmLeadership(now, [this, query = std::move(query), done = std::move(done)](
+                             Now, absl::StatusOr<Offset> read_offset) mutable {
+    if (!read_offset.ok()) {
+      done(read_offset.status());
+    } else if (*read_offset <= applier_.applied_end()) {
+      AnswerQuery(query, done);
+    } else {
+      waiting_queries_.emplace(*read_offset, WaitingQuery{std::move(query), std::move(done)});
+    }
+  });
+}
+
+void Node::AnswerQuery(const controller::Query& query,
+                       const Done<controller::QueryReply>& done) const {
+  const QueryContext context{*applier_.image(), controller_.liveness()};
+  absl::StatusOr<controller::QueryReply> reply = std::visit(
+      [this, &context](const auto& request) -> absl::StatusOr<controller::QueryReply> {
+        auto response = kvorum::Query(context, request);
+        if (!response.ok()) {
+          return std::move(response).status();
+        }
+        *response->mutable_header() = MakeHeader();
+        return controller::QueryReply(*std::move(response));
+      },
+      query);
+  done(std::move(reply));
+}
+
+void Node::AnswerWaitingQueries() {
+  while (!waiting_queries_.empty() && waiting_queries_.begin()->first <= applier_.applied_end()) {
+    const WaitingQuery waiting = std::move(waiting_queries_.begin()->second);
+    waiting_queries_.erase(waiting_queries_.begin());
+    AnswerQuery(waiting.query, waiting.done);
+  }
+}
+
+void Node::ConfirmLeadership(Now now, ReadWaiter waiter) {
+  if (is_draining_ || executor_.failed()) {
+    waiter(now,
+           MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one"));
+    return;
+  }
+  if (!core_.is_leader()) {
+    waiter(now, NotLeader());
+    return;
+  }
+  ++last_read_;
+  confirming_.emplace(last_read_, std::move(waiter));
+  Step(now, raft::ConfirmLeadership{last_read_});
+}
+
+void Node::OnReadConfirmed(Now now, const raft::ReadConfirmed& read) {
+  const auto it = confirming_.find(read.token);
+  KVORUM_CHECK(it != confirming_.end(), "read {} was confirmed twice", read.token);
+  const ReadWaiter waiter = std::move(it->second);
+  confirming_.erase(it);
+  if (read.confirmed) {
+    waiter(now, read.read_offset);
+  } else {
+    waiter(now, NotLeader());
+  }
+}
+
+void Node::HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
+                                Done<v1::DescribeQuorumResponse> done) {
+  if (absl::Status status = CheckCluster(request.cluster_id()); !status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  v1::DescribeQuorumResponse response =
+      DescribeQuorum(core_.Describe(), client_endpoints_, now.now);
+  *response.mutable_header() = MakeHeader();
+  response.set_state_hash(fmt::format("{:016x}", applier_.image()->StateHash()));
+  response.set_active_controller(controller_.is_active());
+  done(std::move(response));
+}
+
+v1::ResponseHeader Node::MakeHeader() const {
+  v1::ResponseHeader header;
+  header.set_cluster_id(config_.raft.cluster_id);
+  header.set_node_id(config_.raft.self.node_id.value());
+  const std::optional<NodeId> leader = core_.leader_id();
+  header.set_leader_id(leader.has_value() ? leader->value() : -1);
+  header.set_leader_epoch(core_.epoch().value());
+  const Offset committed = core_.high_watermark().value_or(Offset(0));
+  v1::Position& position = *header.mutable_committed();
+  position.set_generation(config_.raft.generation);
+  position.set_epoch(core_.EpochBelow(committed).value_or(Epoch(0)).value());
+  position.set_offset(committed.value());
+  const OffsetAndEpoch applied = applier_.image()->provenance().position();
+  header.mutable_applied()->set_generation(config_.raft.generation);
+  header.mutable_applied()->set_epoch(applied.epoch.value());
+  header.mutable_applied()->set_offset(applied.offset.value());
+  return header;
+}
+
+// --- from the publish loop ---
+
+void Node::HandleReadCommitted(Now, OffsetAndEpoch from, size_t max_bytes,
+                               publish::CommittedLog::ReadDone done) {
+  const auto discarded = [from] {
+    return MakeError(ErrorReason::kPositionDiscarded,
+                     fmt::format("{} (offset/epoch) is no place in this node's log", from));
+  };
+  if (from.offset > applier_.applied_end() || core_.EpochBelow(from.offset) != from.epoch) {
+    done(discarded());
+    return;
+  }
+  const auto convert = [](const std::vector<RecordBatch>& batches) {
+    std::vector<publish::CommittedUpdate> updates;
+    updates.reserve(batches.size());
+    for (const RecordBatch& batch : batches) {
+      updates.push_back({batch.base_offset, batch.end_offset(), batch.epoch,
+                         batch.is_control ? nullptr : batch.payload});
+    }
+    return updates;
+  };
+  const LogRange range{from.offset, applier_.applied_end(), max_bytes};
+  if (auto cached = recent_.Read(range.from, range.to, range.max_bytes); cached.has_value()) {
+    done(convert(*cached));
+    return;
+  }
+  ports_.storage.Read(range, [this, convert, discarded, done = std::move(done)](
+                                 absl::StatusOr<std::vector<RecordBatch>> batches) {
+    ports_.host.Post([this, convert, discarded, done, batches = std::move(batches)](Now) {
+      if (batches.ok()) {
+        done(convert(*batches));
+      } else if (absl::IsNotFound(batches.status())) {
+        done(discarded());  // inside a batch: nobody who followed this log stands there
+      } else {
+        executor_.Fail(batches.status());
+      }
+    });
+  });
+}
+
+void Node::HandleConfirmCommittedEnd(Now now, publish::CommittedLog::EndDone done) {
+  ConfirmLeadership(
+      now, [done = std::move(done)](Now, absl::StatusOr<Offset> end) { done(std::move(end)); });
+}
+
+// --- commits and roles ---
+
+void Node::ApplyCommitted(Now now) {
+  while (!is_apply_read_outstanding_ && !executor_.failed()) {
+    const Offset committed = core_.high_watermark().value_or(Offset(0));
+    const Offset applied = applier_.applied_end();
+    if (applied >= committed) {
+      return;
+    }
+    auto cached = recent_.Read(applied, committed, config_.apply_max_bytes);
+    if (cached.has_value()) {
+      applier_.Apply(*cached);
+      OnApplied(now);
+      continue;
+    }
+    is_apply_read_outstanding_ = true;
+    ports_.storage.Read({applied, committed, config_.apply_max_bytes},
+                        [this](absl::StatusOr<std::vector<RecordBatch>> batches) {
+                          ports_.host.Post([this, batches = std::move(batches)](Now later) {
+                            is_apply_read_outstanding_ = false;
+                            if (!batches.ok()) {
+                              executor_.Fail(batches.status());
+                              return;
+                            }
+                            applier_.Apply(*batches);
+                            OnApplied(later);
+                            ApplyCommitted(later);
+                          });
+                        });
+  }
+}
+
+void Node::OnApplied(Now now) {
+  controller_.OnCommitted(now, *applier_.image());
+  AnswerWaitingQueries();
+  MaybeActivate(now);
+}
+
+void Node::OnLeadership(Now now, const raft::LeadershipChange& change) {
+  won_.reset();
+  if (change.is_leader) {
+    won_ = change;
+    MaybeActivate(now);
+  } else if (controller_.is_active()) {
+    controller_.Deactivate();
+    ports_.observer.OnActiveController(change.epoch, false);
+  }
+  ports_.observer.OnLeadership(change);
+}
+
+void Node::MaybeActivate(Now now) {
+  // The own epoch's first record is applied, and with it every record before it.
+  if (!won_.has_value() || controller_.is_active() ||
+      applier_.applied_end() <= won_->epoch_start_offset) {
+    return;
+  }
+  KVORUM_CHECK(applier_.applied_end() == core_.log_end_offset(),
+               "applied {} of {} at the activation of epoch {}", applier_.applied_end(),
+               core_.log_end_offset(), won_->epoch);
+  controller_.Activate(now, won_->epoch, applier_.image());
+  ports_.observer.OnActiveController(won_->epoch, true);
+}
+
+// --- from time and the operator ---
+
+void Node::HandleTimer(Now now) {
+  if (executor_.failed()) {
+    return;
+  }
+  controller_.HandleTimer(now);
+  Step(now, raft::TimerFired{});
+}
+
+TimePoint Node::NextDeadline() const {
+  if (executor_.failed()) {
+    return kNever;
+  }
+  return std::min({core_.NextDeadline(), controller_.NextDeadline(),
+                   is_raft_stopping_ ? kNever : drain_deadline_});
+}
+
+void Node::BeginShutdown(Now now) {
+  if (!is_draining_) {
+    is_draining_ = true;
+    drain_deadline_ = now.now + config_.drain_timeout;
+  }
+}
+
+void Node::MaybeFinishDraining(Now now) {
+  if (!is_draining_ || is_raft_stopping_ || executor_.failed() ||
+      (controller_.pending_replies() > 0 && now.now < drain_deadline_)) {
+    return;
+  }
+  is_raft_stopping_ = true;
+  Step(now, raft::BeginShutdown{});
+  for (auto& [offset, waiting] : std::exchange(waiting_queries_, {})) {
+    waiting.done(
+        MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one"));
+  }
+}
+
+bool Node::is_shut_down() const {
+  return executor_.failed() || (is_raft_stopping_ && core_.is_shut_down() && confirming_.empty());
+}
+
+bool Node::accepts_commands() const {
+  return executor_.inflight_bytes() < config_.max_inflight_append_bytes;
+}
+
+void Node::PublishLeader() {
+  publish::LeaderView view;
+  view.leader_id = core_.leader_id();
+  view.epoch = core_.epoch();
+  view.high_watermark = core_.high_watermark().value_or(Offset(0));
+  if (view.leader_id.has_value()) {
+    if (const auto it = client_endpoints_.find(*view.leader_id); it != client_endpoints_.end()) {
+      view.leader_endpoint = it->second;
+    }
+  }
+  if (view != published_leader_) {
+    published_leader_ = view;
+    ports_.feed.OnLeader(std::move(view));
+  }
+}
+
+void Node::Execute(Now now) {
+  // Carrying out effects may cause new ones: an activation, a read that is answered.
+  while (!executor_.failed()) {
+    MaybeFinishDraining(now);
+    raft::Effects effects = core_.TakeEffects();
+    if (IsEmpty(effects)) {
+      break;
+    }
+    executor_.Run(now, std::move(effects));
+  }
+  if (!executor_.failed()) {
+    PublishLeader();
+  }
+}
+
+}  // namespace kvorum

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/base/ids.h"
+#include "server/base/time.h"
+#include "server/metadata/image_writer.h"
+#include "server/publish/committed_tail.h"
+#include "server/publish/subscriber_sink.h"
+
+namespace kvorum::publish {
+
+using SubscriptionId = StrongInt<struct SubscriptionIdTag, uint64_t>;
+
+// One subscriber's cursor and nothing more: what it has been sent so far, and what the next message
+// is made from. Owned by UpdatePublisher; publish loop only.
+struct Subscription {
+  enum class Phase {
+    kLocating,    // waits until this node has applied as much as the subscriber
+    kSnapshot,    // chunks of one immutable image
+    kReadingLog,  // waits for batches that are older than the ring
+    kTail,        // commits, from `backlog` and then the ring
+    kGoingAway,   // GoAway is out or about to be; closes when it was taken
+  };
+
+  SubscriptionId id;
+  SubscriberSink* sink = nullptr;
+  std::string subscriber;  // for logs and people
+  Phase phase = Phase::kLocating;
+  bool ready = true;     // no delivery outstanding
+  bool greeted = false;  // Hello is out or in the preamble
+  bool go_away_sent = false;
+  bool wants_snapshot = false;
+
+  OffsetAndEpoch position;              // everything below has been put into deliveries
+  std::vector<EncodedUpdate> preamble;  // Hello, Reset: go out before anything else
+  std::optional<ImageChunker> chunker;  // holds the image of the snapshot
+  OffsetAndEpoch snapshot_position;
+  std::deque<TailEntryPtr> backlog;  // from the log; bounded by one read
+  TailEntryPtr current;              // a commit in parts, partly sent
+  size_t next_part = 0;
+  bool confirming_end = false;
+
+  bool sent_since_tick = false;  // else the next tick sends a bookmark
+  TimePoint ahead_deadline = kNever;
+  TimePoint stall_deadline = kNever;
+};
+
+}  // namespace kvorum::publish

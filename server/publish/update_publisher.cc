@@ -1,0 +1,440 @@
+#include "server/publish/update_publisher.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "server/base/check.h"
+#include "server/base/errors.h"
+#include "server/base/status_macros.h"
+
+namespace kvorum::publish {
+namespace {
+
+constexpr size_t kMaxSubscriberIdBytes = 256;
+
+EncodedUpdate MakeBookmark(const v1::Position& position, const LeaderView& leader) {
+  v1::MetadataUpdate update;
+  v1::Bookmark& bookmark = *update.mutable_bookmark();
+  *bookmark.mutable_position() = position;
+  bookmark.set_leader_id(leader.leader_id.has_value() ? leader.leader_id->value() : -1);
+  bookmark.set_leader_epoch(leader.epoch.value());
+  bookmark.set_high_watermark(leader.high_watermark.value());
+  return EncodeUpdate(update);
+}
+
+}  // namespace
+
+UpdatePublisher::UpdatePublisher(PublisherConfig config, CommittedLog& log)
+    : config_(std::move(config)), log_(log), tail_(config_.tail_max_bytes) {}
+
+void UpdatePublisher::OnCommit(const CommittedUpdate& update) {
+  tail_.Append(MakeTailEntry(update, config_.generation, config_.max_message_bytes));
+}
+
+void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage> image) {
+  const Provenance& provenance = image->provenance();
+  image_position_ = {provenance.end_offset, provenance.last_epoch};
+  image_ = std::move(image);
+  PumpAll(now);
+}
+
+void UpdatePublisher::OnLeader(LeaderView leader) { leader_ = std::move(leader); }
+
+absl::Status UpdatePublisher::Validate(const v1::SubscribeRequest& request) const {
+  if (shutting_down_) {
+    return MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one");
+  }
+  if (!request.cluster_id().empty() && request.cluster_id() != config_.cluster_id) {
+    return MakeError(ErrorReason::kInconsistentClusterId,
+                     fmt::format("cluster_id {} was sent to cluster {}", request.cluster_id(),
+                                 config_.cluster_id));
+  }
+  if (request.subscriber_id().size() > kMaxSubscriberIdBytes) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("subscriber_id of {} bytes, at most {} are allowed",
+                                 request.subscriber_id().size(), kMaxSubscriberIdBytes));
+  }
+  if (request.has_broker_id() && request.broker_id() < 0) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("broker_id {} is negative", request.broker_id()));
+  }
+  if (request.has_broker_epoch() && request.broker_epoch() < 0) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("broker_epoch {} is negative", request.broker_epoch()));
+  }
+  if (request.has_resume_from()) {
+    const v1::Position& from = request.resume_from();
+    if (from.offset() < 0 || from.epoch() < 0) {
+      return MakeError(ErrorReason::kInvalidRequest,
+                       fmt::format("resume_from offset {} epoch {}: neither may be negative",
+                                   from.offset(), from.epoch()));
+    }
+    if (from.generation() != config_.generation) {
+      return MakeError(
+          ErrorReason::kGenerationMismatch,
+          fmt::format("resume_from is of generation {}, this cluster is of {}; begin anew with a "
+                      "snapshot",
+                      from.generation(), config_.generation));
+    }
+  }
+  if (subscriptions_.size() >= config_.max_subscriptions) {
+    return MakeError(ErrorReason::kClassShed,
+                     fmt::format("{} subscriptions are open, the most this controller takes",
+                                 config_.max_subscriptions));
+  }
+  return absl::OkStatus();
+}
+
+SubscriptionId UpdatePublisher::Subscribe(TimePoint now, const v1::SubscribeRequest& request,
+                                          SubscriberSink& sink) {
+  const SubscriptionId id = next_id_;
+  ++next_id_;
+  now_ = now;
+  if (absl::Status status = Validate(request); !status.ok()) {
+    sink.Close(status);
+    return id;
+  }
+  auto owned = std::make_unique<Subscription>();
+  Subscription& subscription = *owned;
+  subscription.id = id;
+  subscription.sink = &sink;
+  subscription.subscriber = request.subscriber_id();
+  subscription.ahead_deadline = now + config_.ahead_timeout;
+  subscription.wants_snapshot = !request.has_resume_from();
+  if (request.has_resume_from()) {
+    subscription.position = {Offset(request.resume_from().offset()),
+                             Epoch(request.resume_from().epoch())};
+  }
+  subscriptions_.emplace(id, std::move(owned));
+  if (next_tick_ == kNever) {
+    next_tick_ = now + config_.bookmark_interval;
+  }
+  Pump(now, subscription);
+  return id;
+}
+
+void UpdatePublisher::OnReady(TimePoint now, SubscriptionId id) {
+  now_ = now;
+  Subscription* subscription = Find(id);
+  if (subscription == nullptr) {
+    return;
+  }
+  KVORUM_CHECK(!subscription->ready, "subscription {} was ready already", id);
+  subscription->ready = true;
+  subscription->stall_deadline = kNever;
+  if (subscription->go_away_sent) {
+    Close(id, absl::OkStatus());
+    return;
+  }
+  Pump(now, *subscription);
+}
+
+void UpdatePublisher::OnClosed(SubscriptionId id) { subscriptions_.erase(id); }
+
+void UpdatePublisher::PumpAll(TimePoint now) {
+  now_ = now;
+  for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
+    Subscription& subscription = *(it++)->second;  // Pump may close it
+    Pump(now, subscription);
+  }
+}
+
+void UpdatePublisher::Pump(TimePoint now, Subscription& subscription) {
+  if (!subscription.ready) {
+    return;
+  }
+  if (subscription.phase == Subscription::Phase::kLocating) {
+    Locate(subscription);
+  }
+  Delivery delivery;
+  size_t bytes = 0;
+  for (const EncodedUpdate& update : std::exchange(subscription.preamble, {})) {
+    bytes += update.bytes();
+    update.AppendTo(delivery);
+  }
+  if (subscription.phase == Subscription::Phase::kSnapshot) {
+    bytes = AddSnapshot(subscription, delivery, bytes);
+  }
+  if (subscription.phase == Subscription::Phase::kTail) {
+    AddCommits(subscription, delivery, bytes);
+  }
+  if (subscription.phase == Subscription::Phase::kGoingAway) {
+    subscription.go_away_sent = true;
+  }
+  if (!delivery.empty()) {
+    Send(now, subscription, std::move(delivery));
+  }
+}
+
+void UpdatePublisher::Send(TimePoint now, Subscription& subscription, Delivery delivery) {
+  subscription.ready = false;
+  subscription.sent_since_tick = true;
+  subscription.stall_deadline = now + config_.stall_timeout;
+  subscription.sink->Deliver(std::move(delivery));
+}
+
+size_t UpdatePublisher::AddSnapshot(Subscription& subscription, Delivery& delivery, size_t bytes) {
+  while (bytes < config_.max_message_bytes) {
+    std::optional<std::string> chunk = subscription.chunker->Next();
+    if (!chunk.has_value()) {
+      v1::MetadataUpdate update;
+      *update.mutable_snapshot_end()->mutable_position() =
+          ToPosition(subscription.snapshot_position);
+      EncodeUpdate(update).AppendTo(delivery);
+      subscription.chunker.reset();
+      subscription.position = subscription.snapshot_position;
+      BeginTail(subscription);
+      return bytes;
+    }
+    const EncodedUpdate encoded = EncodeSnapshotChunk(*std::move(chunk));
+    bytes += encoded.bytes();
+    encoded.AppendTo(delivery);
+  }
+  return bytes;
+}
+
+size_t UpdatePublisher::AddCommits(Subscription& subscription, Delivery& delivery, size_t bytes) {
+  while (bytes < config_.max_message_bytes) {
+    if (subscription.current == nullptr) {
+      subscription.current = NextEntry(subscription);
+      subscription.next_part = 0;
+      if (subscription.current == nullptr) {
+        return bytes;
+      }
+    }
+    const TailEntry& entry = *subscription.current;
+    const EncodedUpdate& part = entry.parts[subscription.next_part];
+    if (!delivery.empty() && bytes + part.bytes() > config_.max_message_bytes) {
+      return bytes;
+    }
+    bytes += part.bytes();
+    part.AppendTo(delivery);
+    if (++subscription.next_part == entry.parts.size()) {
+      subscription.position = {entry.to, entry.epoch};
+      subscription.current.reset();
+    }
+  }
+  return bytes;
+}
+
+TailEntryPtr UpdatePublisher::NextEntry(Subscription& subscription) {
+  if (!subscription.backlog.empty()) {
+    TailEntryPtr entry = std::move(subscription.backlog.front());
+    subscription.backlog.pop_front();
+    return entry;
+  }
+  switch (tail_.Locate(subscription.position)) {
+    case CommittedTail::Place::kFound:
+      return tail_.EntryAt(subscription.position.offset);
+    case CommittedTail::Place::kBelow:
+      StartLogRead(subscription);
+      return nullptr;
+    case CommittedTail::Place::kAbove:
+    case CommittedTail::Place::kDiverged:
+      break;
+  }
+  KVORUM_CHECK(false, "subscription {} at {} left the log that ends at {}", subscription.id,
+               subscription.position, tail_.end());
+}
+
+void UpdatePublisher::Locate(Subscription& subscription) {
+  if (image_ == nullptr) {
+    return;  // this node does not yet know what is committed
+  }
+  if (subscription.wants_snapshot) {
+    AddHello(subscription, image_position_, true);
+    BeginSnapshot(subscription);
+    return;
+  }
+  switch (tail_.Locate(subscription.position)) {
+    case CommittedTail::Place::kAbove:
+      if (leader_.leader_id == config_.node_id && !subscription.confirming_end) {
+        subscription.confirming_end = true;
+        log_.ConfirmCommittedEnd([this, id = subscription.id](absl::StatusOr<Offset> end) {
+          OnEndConfirmed(id, std::move(end));
+        });
+      }
+      return;
+    case CommittedTail::Place::kFound:
+      AddHello(subscription, subscription.position, false);
+      BeginTail(subscription);
+      return;
+    case CommittedTail::Place::kBelow:
+      StartLogRead(subscription);
+      return;
+    case CommittedTail::Place::kDiverged:
+      ResetToSnapshot(subscription, v1::Reset::REASON_DIVERGED,
+                      fmt::format("{} is no place in this log", subscription.position));
+      return;
+  }
+}
+
+void UpdatePublisher::BeginSnapshot(Subscription& subscription) {
+  subscription.wants_snapshot = false;
+  subscription.snapshot_position = image_position_;
+  subscription.chunker.emplace(image_, config_.max_message_bytes / 2);
+  subscription.phase = Subscription::Phase::kSnapshot;
+}
+
+void UpdatePublisher::ResetToSnapshot(Subscription& subscription, v1::Reset::Reason reason,
+                                      std::string message) {
+  AddHello(subscription, image_position_, true);
+  v1::MetadataUpdate update;
+  update.mutable_reset()->set_reason(reason);
+  update.mutable_reset()->set_message(std::move(message));
+  subscription.preamble.push_back(EncodeUpdate(update));
+  BeginSnapshot(subscription);
+}
+
+void UpdatePublisher::BeginTail(Subscription& subscription) {
+  subscription.phase = Subscription::Phase::kTail;
+  subscription.ahead_deadline = kNever;
+}
+
+void UpdatePublisher::StartLogRead(Subscription& subscription) {
+  subscription.phase = Subscription::Phase::kReadingLog;
+  subscription.ahead_deadline = kNever;
+  log_.ReadCommitted(
+      subscription.position, config_.log_read_bytes,
+      [this, id = subscription.id](absl::StatusOr<std::vector<CommittedUpdate>> result) {
+        OnLogRead(id, std::move(result));
+      });
+}
+
+void UpdatePublisher::OnLogRead(SubscriptionId id,
+                                absl::StatusOr<std::vector<CommittedUpdate>> result) {
+  Subscription* subscription = Find(id);
+  if (subscription == nullptr || subscription->phase != Subscription::Phase::kReadingLog) {
+    return;
+  }
+  if (!result.ok()) {
+    if (GetErrorReason(result.status()) == ErrorReason::kPositionDiscarded) {
+      ResetToSnapshot(*subscription, v1::Reset::REASON_COMPACTED,
+                      std::string(result.status().message()));
+      Pump(now_, *subscription);
+    } else {
+      Close(id, result.status());
+    }
+    return;
+  }
+  if (!subscription->greeted) {
+    AddHello(*subscription, subscription->position, false);
+  }
+  for (const CommittedUpdate& update : *result) {
+    subscription->backlog.push_back(
+        MakeTailEntry(update, config_.generation, config_.max_message_bytes));
+  }
+  BeginTail(*subscription);
+  Pump(now_, *subscription);
+}
+
+void UpdatePublisher::OnEndConfirmed(SubscriptionId id, absl::StatusOr<Offset> end) {
+  Subscription* subscription = Find(id);
+  if (subscription == nullptr || subscription->phase != Subscription::Phase::kLocating) {
+    return;
+  }
+  subscription->confirming_end = false;
+  if (end.ok() && subscription->position.offset > *end) {
+    Close(id, MakeError(ErrorReason::kPositionOutOfRange,
+                        fmt::format("resume_from offset {} lies beyond the committed end {}",
+                                    subscription->position.offset, *end)));
+  }
+}
+
+void UpdatePublisher::AddHello(Subscription& subscription, OffsetAndEpoch start,
+                               bool snapshot_follows) {
+  subscription.greeted = true;
+  v1::MetadataUpdate update;
+  v1::Hello& hello = *update.mutable_hello();
+  hello.set_cluster_id(config_.cluster_id);
+  hello.set_node_id(config_.node_id.value());
+  *hello.mutable_start() = ToPosition(start);
+  hello.set_bookmark_interval_ms(static_cast<uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(config_.bookmark_interval).count()));
+  hello.set_snapshot_follows(snapshot_follows);
+  subscription.preamble.push_back(EncodeUpdate(update));
+}
+
+void UpdatePublisher::HandleTimer(TimePoint now) {
+  now_ = now;
+  if (now < next_tick_) {
+    return;
+  }
+  next_tick_ = subscriptions_.empty() ? kNever : now + config_.bookmark_interval;
+  for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
+    Subscription& subscription = *(it++)->second;  // may be closed below
+    if (now >= subscription.stall_deadline) {
+      Close(subscription.id,
+            MakeError(
+                ErrorReason::kClassShed,
+                fmt::format("slow consumer: nothing was taken for {} s; resume from the last "
+                            "position you have applied",
+                            std::chrono::duration_cast<std::chrono::seconds>(config_.stall_timeout)
+                                .count())));
+      continue;
+    }
+    if (now >= subscription.ahead_deadline &&
+        subscription.phase == Subscription::Phase::kLocating) {
+      GoAway(subscription, "this controller has not applied that much yet");
+      Pump(now, subscription);
+      continue;
+    }
+    if (subscription.phase == Subscription::Phase::kLocating) {
+      Pump(now, subscription);
+      continue;
+    }
+    if (subscription.ready && !subscription.sent_since_tick &&
+        subscription.phase == Subscription::Phase::kTail) {
+      Delivery delivery;
+      MakeBookmark(ToPosition(subscription.position), leader_).AppendTo(delivery);
+      Send(now, subscription, std::move(delivery));
+    }
+    subscription.sent_since_tick = false;
+  }
+}
+
+TimePoint UpdatePublisher::NextDeadline() const { return next_tick_; }
+
+void UpdatePublisher::GoAway(Subscription& subscription, std::string message) {
+  v1::MetadataUpdate update;
+  update.mutable_go_away()->set_message(std::move(message));
+  if (leader_.leader_id != config_.node_id) {
+    update.mutable_go_away()->set_hint(leader_.leader_endpoint);
+  }
+  subscription.preamble.push_back(EncodeUpdate(update));
+  subscription.phase = Subscription::Phase::kGoingAway;
+}
+
+void UpdatePublisher::BeginShutdown(TimePoint now) {
+  shutting_down_ = true;
+  for (auto& [id, subscription] : subscriptions_) {
+    if (subscription->phase != Subscription::Phase::kGoingAway) {
+      GoAway(*subscription, "this controller is stopping");
+    }
+  }
+  PumpAll(now);
+}
+
+void UpdatePublisher::Close(SubscriptionId id, const absl::Status& status) {
+  const auto it = subscriptions_.find(id);
+  SubscriberSink* sink = it->second->sink;
+  subscriptions_.erase(it);
+  sink->Close(status);
+}
+
+v1::Position UpdatePublisher::ToPosition(OffsetAndEpoch at) const {
+  v1::Position position;
+  position.set_generation(config_.generation);
+  position.set_epoch(at.epoch.value());
+  position.set_offset(at.offset.value());
+  return position;
+}
+
+Subscription* UpdatePublisher::Find(SubscriptionId id) {
+  const auto it = subscriptions_.find(id);
+  return it == subscriptions_.end() ? nullptr : it->second.get();
+}
+
+}  // namespace kvorum::publish
