@@ -32,6 +32,9 @@ class LogVerifier {
   absl::Status AddFrame(Offset key, std::string_view frame);
   absl::Status AddBatch(Offset key, const RecordBatch& batch);
 
+  // The end of what was added.
+  const BatchEnd& end() const { return end_; }
+
   // The last check: whoever has records must know the epoch they were accepted in, or it could
   // vote twice.
   absl::StatusOr<RecoveredState> Finish(const std::optional<QuorumState>& quorum_state,

@@ -1,9 +1,9 @@
 #include "storage/types/record_batch.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <limits>
-
-#include <fmt/format.h>
 
 #include "server/base/crc32c.h"
 #include "server/base/errors.h"
@@ -74,12 +74,16 @@ RecordBatch MakeBatch(Offset base_offset, int32_t record_count, Epoch epoch, boo
   return batch;
 }
 
-void AppendEncodedBatch(const RecordBatch& batch, std::string& out) {
+void AppendEncodedBatchHeader(const RecordBatch& batch, std::string& out) {
   std::string header = EncodeHeader(batch);
   std::string crc;
   PutBigEndian<uint32_t>(crc, HeaderCrc(header));
   header.replace(kCrcPosition, crc.size(), crc);
   out.append(header);
+}
+
+void AppendEncodedBatch(const RecordBatch& batch, std::string& out) {
+  AppendEncodedBatchHeader(batch, out);
   if (batch.payload) {
     out.append(*batch.payload);
   }

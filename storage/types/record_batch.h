@@ -11,13 +11,13 @@
 namespace kvorum {
 
 // The unit of the replicated log: written, replicated and committed whole, and the same bytes on
-// every disk, in every Fetch answer and (its payload) on every broker's stream. Immutable once made;
-// any thread.
+// every disk, in every Fetch answer and (its payload) on every broker's stream. Immutable once
+// made; any thread.
 struct RecordBatch {
   Offset base_offset;
-  int32_t record_count = 0;  // >= 1
-  Epoch epoch;               // of the leader that appended it, >= 1
-  bool is_control = false;   // control records (KIP-595) are for raft, not for the metadata
+  int32_t record_count = 0;    // >= 1
+  Epoch epoch;                 // of the leader that appended it, >= 1
+  bool is_control = false;     // control records (KIP-595) are for raft, not for the metadata
   int64_t append_time_ms = 0;  // the leader's wall clock; shown, never compared
   uint32_t payload_crc = 0;    // CRC32C of the payload
   // Hash over the previous batch's chain hash, this header and payload_crc. Equal chains at an
@@ -47,6 +47,8 @@ RecordBatch MakeBatch(Offset base_offset, int32_t record_count, Epoch epoch, boo
 inline constexpr size_t kBatchHeaderBytes = 48;
 inline constexpr uint8_t kBatchFormat = 1;
 
+// The frame's header alone: a writer that gathers parts need not copy the payload.
+void AppendEncodedBatchHeader(const RecordBatch& batch, std::string& out);
 void AppendEncodedBatch(const RecordBatch& batch, std::string& out);
 std::string EncodeBatch(const RecordBatch& batch);
 

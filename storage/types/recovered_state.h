@@ -24,8 +24,8 @@ using SnapshotId = OffsetAndEpoch;
 struct RecoveredState {
   QuorumState quorum_state;
   Offset log_start_offset;
-  uint64_t chain_at_start = 0;         // of the log below log_start_offset
-  std::vector<BatchEnd> batch_ends;    // in offset order; empty for an empty log
+  uint64_t chain_at_start = 0;               // of the log below log_start_offset
+  std::vector<BatchEnd> batch_ends;          // in offset order; empty for an empty log
   std::vector<RecordBatch> control_batches;  // with payloads: voter sets live there
   std::optional<SnapshotId> latest_snapshot;
 };

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <rocksdb/env.h>
+#include <rocksdb/write_batch.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/rocksdb/commit_thread.h"
+#include "storage/rocksdb/database.h"
+#include "storage/rocksdb/log_table.h"
+#include "storage/rocksdb/options.h"
+#include "storage/rocksdb/quorum_state_table.h"
+#include "storage/rocksdb/snapshot_table.h"
+#include "storage/rocksdb/worker_pool.h"
+#include "storage/storage.h"
+
+namespace kvorum {
+
+// Of everything below a data directory's meta.properties.
+inline constexpr uint32_t kStorageFormatVersion = 1;
+
+// The storage of a real node: two RocksDB databases below the data directory, one thread that
+// commits and two that read and write snapshots. Owned by the composition root. Destroying it
+// completes all submitted writes, cancels reads that have not begun, and closes the databases; no
+// call may come meanwhile.
+class RocksDbStorage : public Storage {
+ public:
+  // Creates the empty databases of a data directory, durably. AlreadyExists if they hold anything:
+  // an existing log is never given a new identity. Blocking.
+  static absl::Status Format(const RocksDbStorageOptions& options);
+
+  // Opens what Format() made. Errors as of Database::Open(), and FailedPrecondition if a newer
+  // release wrote it. Blocking.
+  static absl::StatusOr<std::unique_ptr<RocksDbStorage>> Open(RocksDbStorageOptions options);
+  ~RocksDbStorage() override;
+
+  absl::StatusOr<RecoveredState> Recover() override;
+  void Submit(StorageWrite write, WriteDone done) override;
+  void Read(const LogRange& range, ReadDone done) override;
+  void WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) override;
+  void ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) override;
+
+ private:
+  explicit RocksDbStorage(RocksDbStorageOptions options);
+
+  absl::Status OpenDatabases(bool create);
+  absl::Status WriteGroup(const std::vector<CommitRequest>& group);
+  void WriteSnapshotNow(const SnapshotId& id, const ChunkSource& next_chunk, WriteDone done);
+  void Freeze(const FrozenSnapshot& snapshot, WriteDone done);
+  void ReportFatal(const absl::Status& status);
+
+  const RocksDbStorageOptions options_;
+  std::atomic<bool> fatal_reported_ = false;
+  std::unique_ptr<rocksdb::Env> env_;  // null: the machine's
+  std::unique_ptr<Database> log_database_;
+  std::unique_ptr<Database> snapshot_database_;
+  std::unique_ptr<LogTable> log_;
+  std::unique_ptr<QuorumStateTable> quorum_state_;
+  std::unique_ptr<SnapshotTable> snapshots_;
+  rocksdb::WriteBatch batch_;                    // of the commit thread, kept for its memory
+  std::unique_ptr<CommitThread> commit_thread_;  // from Recover() on
+  std::unique_ptr<WorkerPool> workers_;
+};
+
+}  // namespace kvorum

@@ -1,0 +1,172 @@
+#include "storage/memory/memory_storage.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "server/base/errors.h"
+#include "tests/storage/storage_test_util.h"
+
+namespace kvorum {
+namespace {
+
+using testing::Appending;
+using ::testing::ElementsAre;
+using testing::Entering;
+using ::testing::IsEmpty;
+using testing::kCluster;
+using testing::LogBuilder;
+
+class MemoryStorageTest : public ::testing::Test {
+ protected:
+  void Submit(StorageWrite write) {
+    const int id = next_id_++;
+    storage_->Submit(std::move(write), [this, id](const absl::Status& status) {
+      completed_.push_back(status.ok() ? id : -id);
+    });
+  }
+  // Begins the next incarnation.
+  absl::StatusOr<RecoveredState> Restart() {
+    storage_ = std::make_unique<MemoryStorage>(disk_);
+    return storage_->Recover();
+  }
+
+  MemoryDisk disk_{kCluster};
+  std::unique_ptr<MemoryStorage> storage_ = std::make_unique<MemoryStorage>(disk_);
+  LogBuilder log_;
+  int next_id_ = 1;
+  std::vector<int> completed_;  // ids in order, negative if failed
+};
+
+TEST_F(MemoryStorageTest, NothingIsDurableBeforeItCompletes) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1))}));
+  EXPECT_THAT(completed_, IsEmpty());
+  EXPECT_EQ(disk_.end_offset(), Offset(0));
+  EXPECT_TRUE(storage_->CompleteNextWrite());
+  EXPECT_THAT(completed_, ElementsAre(1));
+  EXPECT_EQ(disk_.end_offset(), Offset(1));
+  EXPECT_EQ(disk_.quorum_state()->epoch, Epoch(1));
+  EXPECT_FALSE(storage_->CompleteNextWrite());
+}
+
+TEST_F(MemoryStorageTest, CrashKeepsAPrefixAndCallsNothing) {
+  Submit(Entering(Epoch(1)));
+  for (int i = 0; i < 3; ++i) {
+    Submit(Appending({log_.Append(Epoch(1), 2)}));
+  }
+  storage_->CompleteNextWrite();
+  storage_->Crash(/*survivors=*/2);
+  EXPECT_THAT(completed_, ElementsAre(1));
+  const auto state = Restart();
+  ASSERT_TRUE(state.ok()) << state.status();
+  ASSERT_EQ(state->batch_ends.size(), 2u);
+  EXPECT_EQ(state->batch_ends.back().end_offset, Offset(4));
+}
+
+TEST_F(MemoryStorageTest, TruncatesThenAppends) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1), 2), log_.Append(Epoch(1), 2)}));
+  log_.TruncateTo(Offset(2));
+  StorageWrite write = Entering(Epoch(2), {log_.Append(Epoch(2), 1)});
+  write.truncate_to = Offset(2);
+  Submit(std::move(write));
+  storage_->CompleteAll();
+  EXPECT_EQ(disk_.end_offset(), Offset(3));
+  EXPECT_EQ(disk_.batches().at(Offset(2)).epoch, Epoch(2));
+  EXPECT_TRUE(Restart().ok());
+}
+
+TEST_F(MemoryStorageTest, FailsEveryWriteAfterAFailedOne) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1))}));
+  storage_->CompleteNextWrite();
+  storage_->FailNextWrite(absl::InternalError("fsync"));
+  Submit(Appending({log_.Append(Epoch(1))}));
+  Submit(Appending({log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  EXPECT_THAT(completed_, ElementsAre(1, -2, -3));
+  EXPECT_EQ(disk_.end_offset(), Offset(1));
+  storage_->Crash(/*survivors=*/1);  // a failed write may be on the disk all the same
+  EXPECT_EQ(disk_.end_offset(), Offset(2));
+  EXPECT_TRUE(Restart().ok());
+}
+
+TEST_F(MemoryStorageTest, ReadsWholeBatchesUpToTheLimit) {
+  Submit(Entering(Epoch(1),
+                  {log_.Append(Epoch(1), 2), log_.Append(Epoch(1), 2), log_.Append(Epoch(1), 2)}));
+  storage_->CompleteAll();
+  const auto read = [&](int64_t from, int64_t to, size_t max_bytes) {
+    absl::StatusOr<std::vector<RecordBatch>> result;
+    storage_->Read({.from = Offset(from), .to = Offset(to), .max_bytes = max_bytes},
+                   [&](absl::StatusOr<std::vector<RecordBatch>> r) { result = std::move(r); });
+    EXPECT_TRUE(storage_->CompleteNextRead());
+    return result;
+  };
+  EXPECT_EQ(read(0, 6, 1 << 20)->size(), 3u);
+  EXPECT_EQ(read(2, 4, 1 << 20)->size(), 1u);
+  EXPECT_EQ(read(0, 6, 1)->size(), 1u);
+  EXPECT_TRUE(absl::IsNotFound(read(1, 6, 1).status()));
+  EXPECT_TRUE(absl::IsNotFound(read(6, 9, 1).status()));
+}
+
+TEST_F(MemoryStorageTest, SnapshotsExistOnceWrittenWhole) {
+  const SnapshotId id{.offset = Offset(9), .epoch = Epoch(2)};
+  int chunks = 0;
+  bool written = false;
+  storage_->WriteSnapshot(
+      id,
+      [&]() -> std::optional<std::string> {
+        return chunks < 2 ? std::optional("chunk " + std::to_string(chunks++)) : std::nullopt;
+      },
+      [&](const absl::Status& status) { written = status.ok(); });
+  EXPECT_EQ(disk_.latest_snapshot(), std::nullopt);
+  storage_->CompleteAll();
+  EXPECT_TRUE(written);
+  EXPECT_EQ(Restart()->latest_snapshot, id);
+  const auto read = [&](const SnapshotId& which, int64_t index) {
+    absl::StatusOr<std::string> result;
+    storage_->ReadSnapshotChunk(which, index,
+                                [&](absl::StatusOr<std::string> r) { result = std::move(r); });
+    storage_->CompleteAll();
+    return result;
+  };
+  EXPECT_EQ(*read(id, 1), "chunk 1");
+  EXPECT_TRUE(absl::IsOutOfRange(read(id, 2).status()));
+  EXPECT_TRUE(absl::IsOutOfRange(read(id, -1).status()));
+  const SnapshotId other{.offset = Offset(9), .epoch = Epoch(3)};
+  EXPECT_EQ(GetErrorReason(read(other, 0).status()), ErrorReason::kSnapshotNotFound);
+}
+
+TEST_F(MemoryStorageTest, RefusesADamagedDisk) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1)), log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  disk_.mutable_batches().erase(Offset(0));
+  EXPECT_EQ(GetErrorReason(Restart().status()), ErrorReason::kCorruptLog);
+}
+
+TEST_F(MemoryStorageTest, RefusesALostQuorumState) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  disk_.mutable_quorum_state().reset();
+  EXPECT_EQ(GetErrorReason(Restart().status()), ErrorReason::kCorruptLog);
+}
+
+TEST_F(MemoryStorageTest, TellsWhenSomethingIsQueued) {
+  int writes = 0;
+  int reads = 0;
+  storage_->SetOnQueued([&](MemoryStorage::Queue queue) {
+    ++(queue == MemoryStorage::Queue::kWrites ? writes : reads);
+  });
+  Submit(Entering(Epoch(1)));
+  storage_->Read({.from = Offset(0), .to = Offset(1), .max_bytes = 1}, [](auto) {});
+  EXPECT_EQ(writes, 1);
+  EXPECT_EQ(reads, 1);
+}
+
+using MemoryStorageDeathTest = MemoryStorageTest;
+
+TEST_F(MemoryStorageDeathTest, AWriteThatLeavesAHoleIsABug) {
+  log_.Append(Epoch(1));
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1))}));
+  EXPECT_DEATH(storage_->CompleteNextWrite(), "the log ends at offset 0");
+}
+
+}  // namespace
+}  // namespace kvorum
