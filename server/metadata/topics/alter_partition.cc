@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
@@ -23,13 +24,13 @@ using Item = v1::AlterPartitionRequest::Item;
 
 // A partition that a request names, for messages and records.
 struct Named {
-  IsrKey key;
+  PartitionKey key;
   const Partition& partition;
 };
 
-absl::Status Refuse(ErrorReason reason, const IsrKey& key, std::string_view why) {
-  return MakeError(
-      reason, fmt::format("partition {} of topic {}: {}", key.partition_index, key.topic_id, why));
+absl::Status Refuse(ErrorReason reason, const PartitionKey& key, std::string_view why) {
+  return MakeError(reason,
+                   fmt::format("partition {} of topic {}: {}", key.index, key.topic_id, why));
 }
 
 // The sender must know the partition as it is: the order of these checks is Kafka's, so that a
@@ -121,7 +122,8 @@ absl::Status ValidateRecovery(const PartitionTarget& target, const Named& named)
 }
 
 // KIP-841: a broker that is fenced, or another incarnation, may not join.
-absl::Status ValidateEligible(const Item& item, const IsrKey& key, const BrokersImage& brokers) {
+absl::Status ValidateEligible(const Item& item, const PartitionKey& key,
+                              const BrokersImage& brokers) {
   for (const v1::IsrMember& member : item.new_isr()) {
     const Broker* broker = brokers.Find(BrokerId{member.broker_id()});
     if (broker == nullptr) {
@@ -148,7 +150,7 @@ absl::StatusOr<Named> FindPartition(const TopicsImage& topics, const Item& item)
   v1::TopicRef ref;
   ref.set_topic_id(item.topic_id());
   KVORUM_ASSIGN_OR_RETURN(const Topic* topic, ResolveTopic(topics, ref));
-  const IsrKey key{kNoLeader, topic->id, item.partition_index()};
+  const PartitionKey key{topic->id, item.partition_index()};
   const Partition* partition = topic->partitions.Find(item.partition_index());
   if (partition == nullptr) {
     return Refuse(ErrorReason::kUnknownTopicOrPartition, key,
@@ -158,12 +160,24 @@ absl::StatusOr<Named> FindPartition(const TopicsImage& topics, const Item& item)
   return Named{key, *partition};
 }
 
-// Validates one item, appends what it decides and fills what it results in.
-absl::Status AlterOne(const CommandContext& context, const Item& item, BrokerId sender,
-                      CommandResult<v1::AlterPartitionResponse>& result,
-                      v1::PartitionInfo& partition_info) {
-  const BrokersImage& brokers = context.image.brokers();
-  KVORUM_ASSIGN_OR_RETURN(const Named named, FindPartition(context.image.topics(), item));
+// One request under way.
+struct Alteration {
+  const MetadataImage& image;
+  BrokerId sender;
+  std::set<PartitionKey> seen;
+  std::vector<v1::MetadataRecord> records;
+};
+
+// Validates one item and appends what it decides. Returns what the partition becomes.
+absl::StatusOr<v1::PartitionInfo> AlterOne(const Item& item, Alteration& alteration) {
+  const BrokersImage& brokers = alteration.image.brokers();
+  const BrokerId sender = alteration.sender;
+  KVORUM_ASSIGN_OR_RETURN(const Named named, FindPartition(alteration.image.topics(), item));
+  if (!alteration.seen.insert(named.key).second) {
+    // Items are decided on the image alone, so a second change would not see the first.
+    return Refuse(ErrorReason::kInvalidRequest, named.key,
+                  "it is named more than once in the request; name it once");
+  }
   KVORUM_RETURN_IF_ERROR(ValidateEpochs(item, named, sender));
   KVORUM_ASSIGN_OR_RETURN(const PartitionTarget target, ValidateIsr(item, named, sender));
   KVORUM_RETURN_IF_ERROR(ValidateRecovery(target, named));
@@ -178,10 +192,9 @@ absl::Status AlterOne(const CommandContext& context, const Item& item, BrokerId 
     after.leader_epoch = change.leader_epoch();
     after.partition_epoch = change.partition_epoch();
     after.leader_recovery_state = change.leader_recovery_state();
-    result.records.push_back(*std::move(record));
+    alteration.records.push_back(*std::move(record));
   }
-  partition_info = ToPartitionInfo(item.partition_index(), after);
-  return absl::OkStatus();
+  return ToPartitionInfo(item.partition_index(), after);
 }
 
 }  // namespace
@@ -198,25 +211,18 @@ absl::StatusOr<CommandResult<v1::AlterPartitionResponse>> Execute(
   KVORUM_RETURN_IF_ERROR(
       CheckBrokerEpoch(context.image.brokers(), sender, BrokerEpoch{request.broker_epoch()}));
   CommandResult<v1::AlterPartitionResponse> result;
-  std::set<std::pair<std::string_view, int32_t>> seen;
+  Alteration alteration{context.image, sender, {}, {}};
   for (const Item& item : request.partitions()) {
-    v1::PartitionInfo info;
-    // Items are decided on the image alone, so a second change would not see the first.
-    const bool is_first = seen.emplace(item.topic_id(), item.partition_index()).second;
-    const absl::Status status =
-        is_first ? AlterOne(context, item, sender, result, info)
-                 : MakeError(ErrorReason::kInvalidRequest,
-                             fmt::format("partition {} of topic {} is named more than once in the "
-                                         "request; name it once",
-                                         item.partition_index(), item.topic_id()));
+    absl::StatusOr<v1::PartitionInfo> info = AlterOne(item, alteration);
     v1::AlterPartitionResponse::Result& item_result = *result.response.add_results();
     item_result.set_topic_id(item.topic_id());
     item_result.set_partition_index(item.partition_index());
-    *item_result.mutable_status() = ToItemStatus(status);
-    if (status.ok()) {
-      *item_result.mutable_partition() = std::move(info);
+    *item_result.mutable_status() = ToItemStatus(info.status());
+    if (info.ok()) {
+      *item_result.mutable_partition() = *std::move(info);
     }
   }
+  result.records = std::move(alteration.records);
   KVORUM_RETURN_IF_ERROR(CheckFitsOneBatch(result.records));
   return result;
 }

@@ -19,18 +19,18 @@ BrokerId ElectLeader(const Partition& current, const BrokerList& isr, const Acti
   return found == current.replicas.end() ? kNoLeader : *found;
 }
 
-const Partition& Get(const TopicsImage& topics, const IsrKey& key) {
+const Partition& Get(const TopicsImage& topics, const PartitionKey& key) {
   const Topic* topic = topics.Find(key.topic_id);
   KVORUM_CHECK(topic != nullptr, "index names topic {}", key.topic_id);
-  const Partition* partition = topic->partitions.Find(key.partition_index);
-  KVORUM_CHECK(partition != nullptr, "index names partition {} of topic {}", key.partition_index,
+  const Partition* partition = topic->partitions.Find(key.index);
+  KVORUM_CHECK(partition != nullptr, "index names partition {} of topic {}", key.index,
                key.topic_id);
   return *partition;
 }
 
 }  // namespace
 
-std::optional<v1::MetadataRecord> ChangePartition(const IsrKey& key, const Partition& current,
+std::optional<v1::MetadataRecord> ChangePartition(const PartitionKey& key, const Partition& current,
                                                   const PartitionTarget& target,
                                                   const ActiveBrokers& active) {
   const BrokerId leader = ElectLeader(current, target.isr, active);
@@ -42,7 +42,7 @@ std::optional<v1::MetadataRecord> ChangePartition(const IsrKey& key, const Parti
   v1::MetadataRecord record;
   v1::PartitionChangeRecord& change = *record.mutable_partition_change();
   change.set_topic_id(key.topic_id.ToBytes());
-  change.set_partition_index(key.partition_index);
+  change.set_partition_index(key.index);
   for (const BrokerId id : target.isr) {
     change.add_isr(id.value());
   }
@@ -56,7 +56,7 @@ std::optional<v1::MetadataRecord> ChangePartition(const IsrKey& key, const Parti
 std::vector<v1::MetadataRecord> RemoveFromIsrs(const MetadataImage& image, BrokerId leaving) {
   const ActiveBrokers active{.brokers = image.brokers(), .leaving = leaving, .arriving = {}};
   std::vector<v1::MetadataRecord> records;
-  for (const IsrKey& key : PartitionsInSyncOn(image.topics(), leaving)) {
+  for (const PartitionKey& key : PartitionsInSyncOn(image.topics(), leaving)) {
     const Partition& current = Get(image.topics(), key);
     PartitionTarget target{current.isr, current.leader_recovery_state};
     if (target.isr.size() > 1) {
@@ -73,7 +73,7 @@ std::vector<v1::MetadataRecord> ElectWhereLeaderless(const MetadataImage& image,
                                                      BrokerId arriving) {
   const ActiveBrokers active{.brokers = image.brokers(), .leaving = {}, .arriving = arriving};
   std::vector<v1::MetadataRecord> records;
-  for (const IsrKey& key : PartitionsInSyncOn(image.topics(), arriving)) {
+  for (const PartitionKey& key : PartitionsInSyncOn(image.topics(), arriving)) {
     const Partition& current = Get(image.topics(), key);
     if (current.leader != kNoLeader) {
       continue;

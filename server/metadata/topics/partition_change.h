@@ -26,11 +26,11 @@ struct PartitionTarget {
   v1::LeaderRecoveryState leader_recovery_state = v1::LEADER_RECOVERY_STATE_RECOVERED;
 };
 
-// The record that takes partition `key` (its broker is not looked at) from `current` to `target`,
+// The record that takes partition `key` from `current` to `target`,
 // or nullopt if nothing changes. The partition epoch grows with every record, the leader epoch
 // whenever a leader is set, to none included. Online election (KIP-966 "clean"): the current leader
 // if it is active and in sync, else the first replica in order that is, else none.
-std::optional<v1::MetadataRecord> ChangePartition(const IsrKey& key, const Partition& current,
+std::optional<v1::MetadataRecord> ChangePartition(const PartitionKey& key, const Partition& current,
                                                   const PartitionTarget& target,
                                                   const ActiveBrokers& active);
 

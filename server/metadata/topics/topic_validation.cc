@@ -72,14 +72,19 @@ absl::Status ValidateTopicName(std::string_view name) {
   return absl::OkStatus();
 }
 
+std::string ShownTopicName(std::string_view name) {
+  return ValidateTopicName(name).ok() ? fmt::format("'{}'", name)
+                                      : fmt::format("({} bytes that are no name)", name.size());
+}
+
 absl::StatusOr<const Topic*> ResolveTopic(const TopicsImage& topics, const v1::TopicRef& ref) {
   switch (ref.ref_case()) {
     case v1::TopicRef::kName: {
       const Topic* topic = topics.Find(ref.name());
       if (topic == nullptr) {
-        return MakeError(ErrorReason::kUnknownTopicOrPartition,
-                         fmt::format("no topic is named '{}'; create it first",
-                                     ref.name().substr(0, kMaxTopicNameBytes)));
+        return MakeError(
+            ErrorReason::kUnknownTopicOrPartition,
+            fmt::format("no topic is named {}; create it first", ShownTopicName(ref.name())));
       }
       return topic;
     }
@@ -126,9 +131,9 @@ absl::StatusOr<std::vector<BrokerList>> ValidateAssignments(
     replica_count = replica_count == 0 ? replicas.size() : replica_count;
     if (replicas.size() != replica_count) {
       return InvalidAssignment(index,
-                               fmt::format("it has {} replicas but partition {} has {}; give all "
-                                           "partitions of a topic as many",
-                                           replicas.size(), 0, replica_count));
+                               fmt::format("it has {} replicas, not {}; give all partitions of a "
+                                           "topic as many",
+                                           replicas.size(), replica_count));
     }
     partitions.push_back(std::move(replicas));
   }

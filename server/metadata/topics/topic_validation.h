@@ -3,6 +3,7 @@
 #include <google/protobuf/repeated_field.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace kvorum {
 
 // INVALID_TOPIC_EXCEPTION unless `name` is 1 to 249 of [A-Za-z0-9._-] and neither "." nor "..".
 absl::Status ValidateTopicName(std::string_view name);
+
+// `name` in quotes if it is valid, else its size: for messages, where nothing unchecked belongs.
+std::string ShownTopicName(std::string_view name);
 
 // The topic. UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, or INVALID_REQUEST if `ref` names none.
 absl::StatusOr<const Topic*> ResolveTopic(const TopicsImage& topics, const v1::TopicRef& ref);

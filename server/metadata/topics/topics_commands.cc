@@ -45,9 +45,9 @@ absl::Status ValidatePartitionTotal(int64_t total) {
 }
 
 absl::Status NamedTwice(std::string_view name) {
-  return MakeError(
-      ErrorReason::kInvalidRequest,
-      fmt::format("topic '{}' is named more than once in the request; name it once", name));
+  return MakeError(ErrorReason::kInvalidRequest,
+                   fmt::format("topic {} is named more than once in the request; name it once",
+                               ShownTopicName(name)));
 }
 
 // Names that occur more than once in `items`.
@@ -185,13 +185,13 @@ int64_t RequestedPartitions(const v1::NewTopic& topic) {
 absl::StatusOr<std::vector<BrokerList>> PlanGrowth(const CommandContext& context,
                                                    const v1::CreatePartitionsRequest::Item& item,
                                                    const Topic& topic) {
-  const int32_t growth = item.new_partition_count() - topic.partition_count();
   if (item.new_partition_count() <= topic.partition_count()) {
     return MakeError(ErrorReason::kInvalidPartitions,
                      fmt::format("topic '{}' has {} partitions and new_partition_count is {}; "
                                  "partitions can only be added",
                                  item.name(), topic.partition_count(), item.new_partition_count()));
   }
+  const int32_t growth = item.new_partition_count() - topic.partition_count();
   const PlacementSpec spec{growth, topic.replication_factor()};
   if (item.assignments().empty()) {
     return PlaceReplicas(spec, context.image.brokers(), context.random);
@@ -295,7 +295,8 @@ absl::StatusOr<CommandResult<v1::CreatePartitionsResponse>> Execute(
   int64_t total = 0;
   for (const v1::CreatePartitionsRequest::Item& item : request.topics()) {
     if (const Topic* topic = topics.Find(item.name())) {
-      total += std::max(item.new_partition_count() - topic->partition_count(), 0);
+      total +=
+          std::max(item.new_partition_count(), topic->partition_count()) - topic->partition_count();
     }
   }
   KVORUM_RETURN_IF_ERROR(ValidatePartitionTotal(total));

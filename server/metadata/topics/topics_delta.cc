@@ -172,7 +172,7 @@ void TopicsDelta::Replay(const v1::PartitionChangeRecord& record, Offset offset)
 void TopicsDelta::Add(Topic& topic, int32_t index, Partition partition) {
   image_.state_hash += HashOf(topic, index, partition);
   for (const BrokerId broker : partition.isr) {
-    image_.isr_index.Insert(IsrKey{broker, topic.id, index}, Nothing());
+    image_.isr_index.Insert(IsrKey{broker, {topic.id, index}}, Nothing());
   }
   topic.leaderless_count += partition.leader == kNoLeader ? 1 : 0;
   ++image_.partition_count;
@@ -182,7 +182,7 @@ void TopicsDelta::Add(Topic& topic, int32_t index, Partition partition) {
 void TopicsDelta::Forget(const Topic& topic, int32_t index, const Partition& partition) {
   image_.state_hash -= HashOf(topic, index, partition);
   for (const BrokerId broker : partition.isr) {
-    image_.isr_index.Erase(IsrKey{broker, topic.id, index});
+    image_.isr_index.Erase(IsrKey{broker, {topic.id, index}});
   }
   --image_.partition_count;
 }

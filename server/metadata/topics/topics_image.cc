@@ -47,12 +47,11 @@ std::optional<std::string> MetricNameOf(std::string_view topic_name) {
   return metric_name;
 }
 
-std::vector<IsrKey> PartitionsInSyncOn(const TopicsImage& image, BrokerId broker) {
-  std::vector<IsrKey> keys;
-  const IsrKey first{.broker = broker, .topic_id = Uuid(), .partition_index = 0};
-  for (auto it = image.isr_index.lower_bound(first);
+std::vector<PartitionKey> PartitionsInSyncOn(const TopicsImage& image, BrokerId broker) {
+  std::vector<PartitionKey> keys;
+  for (auto it = image.isr_index.lower_bound(IsrKey{broker, PartitionKey()});
        it != image.isr_index.end() && it->key.broker == broker; ++it) {
-    keys.push_back(it->key);
+    keys.push_back(it->key.partition);
   }
   return keys;
 }

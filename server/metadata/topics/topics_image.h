@@ -53,12 +53,17 @@ struct TopicIdByName {
   Uuid id;
 };
 
-// A partition in whose in-sync replicas `broker` is; sorted by broker, so that one broker's are a
-// range.
+struct PartitionKey {
+  Uuid topic_id;
+  int32_t index = 0;
+
+  friend constexpr auto operator<=>(const PartitionKey&, const PartitionKey&) = default;
+};
+
+// A partition in whose in-sync replicas `broker` is. One broker's are a range.
 struct IsrKey {
   BrokerId broker;
-  Uuid topic_id;
-  int32_t partition_index = 0;
+  PartitionKey partition;
 
   friend constexpr auto operator<=>(const IsrKey&, const IsrKey&) = default;
 };
@@ -86,7 +91,7 @@ struct TopicsImage {
 std::optional<std::string> MetricNameOf(std::string_view topic_name);
 
 // The partitions in whose in-sync replicas `broker` is. O(result + log).
-std::vector<IsrKey> PartitionsInSyncOn(const TopicsImage& image, BrokerId broker);
+std::vector<PartitionKey> PartitionsInSyncOn(const TopicsImage& image, BrokerId broker);
 
 // Turns an image back into records: each topic, by id, then its partitions. Borrows the image.
 class TopicsCursor {
