@@ -10,27 +10,6 @@ namespace {
 
 constexpr size_t kMaxValueBytes = 64;
 
-// Printable and on one line whatever the bytes are.
-std::string Quote(std::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text.substr(0, kMaxValueBytes)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      quoted += '\\';
-      quoted += c;
-    } else if (byte < 0x20 || byte >= 0x7f) {
-      quoted += fmt::format("\\x{:02x}", byte);
-    } else {
-      quoted += c;
-    }
-  }
-  quoted += '"';
-  if (text.size() > kMaxValueBytes) {
-    quoted += fmt::format("…({} bytes)", text.size());
-  }
-  return quoted;
-}
-
 std::string Ids(const google::protobuf::RepeatedField<int32_t>& ids) {
   return fmt::format("{}", fmt::join(ids, ","));
 }
@@ -71,6 +50,26 @@ std::string Fields(const v1::RegisterBrokerRecord& r) {
 }
 
 }  // namespace
+
+std::string ValueText(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text.substr(0, kMaxValueBytes)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      quoted += fmt::format("\\x{:02x}", byte);
+    } else {
+      quoted += c;
+    }
+  }
+  quoted += '"';
+  if (text.size() > kMaxValueBytes) {
+    quoted += fmt::format("…({} bytes)", text.size());
+  }
+  return quoted;
+}
 
 std::string IdText(const std::string& bytes) {
   std::string text;
@@ -143,11 +142,11 @@ std::string RecordText(const v1::MetadataRecord& record) {
       fields = Fields(record.partition_change());
       break;
     case v1::MetadataRecord::kEntry:
-      fields = fmt::format("key={} version={} value={}", Quote(record.entry().key()),
-                           record.entry().version(), Quote(record.entry().value()));
+      fields = fmt::format("key={} version={} value={}", ValueText(record.entry().key()),
+                           record.entry().version(), ValueText(record.entry().value()));
       break;
     case v1::MetadataRecord::kRemoveEntry:
-      fields = fmt::format("key={}", Quote(record.remove_entry().key()));
+      fields = fmt::format("key={}", ValueText(record.remove_entry().key()));
       break;
     case v1::MetadataRecord::kNoOp:
     case v1::MetadataRecord::RECORD_NOT_SET:
