@@ -1,0 +1,237 @@
+#include "server/raft/dispatch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "server/base/overloaded.h"
+#include "server/raft/election.h"
+#include "server/raft/fetch_answer.h"
+#include "server/raft/fetching.h"
+#include "server/raft/leadership.h"
+#include "server/raft/outbox.h"
+#include "server/raft/peers.h"
+#include "server/raft/transitions.h"
+
+namespace kvorum::raft {
+namespace {
+
+void TraceRejected(RaftState& state, NodeId peer, std::string why) {
+  Trace(state, RaftTraceKind::kRequestRejected, {.peer = peer, .detail = std::move(why)});
+}
+
+// Not for us: nothing changes, not even the epoch (KAFKA-10817, KIP-853).
+RaftError CheckIdentity(const RaftState& state, const RequestHeader& header) {
+  if (header.cluster_id != state.config.cluster_id ||
+      header.generation != state.config.generation) {
+    return RaftError::kInconsistentClusterId;
+  }
+  if (header.receiver != state.config.self) {
+    return RaftError::kInvalidVoterKey;
+  }
+  const bool is_sane =
+      header.sender.node_id >= NodeId(0) && header.sender.node_id != state.config.self.node_id;
+  return is_sane ? RaftError::kNone : RaftError::kInvalidRequest;
+}
+
+Epoch EpochOf(const RaftRequest& request) {
+  return std::visit(Overloaded{[](const VoteRequest& r) { return r.epoch; },
+                               [](const BeginQuorumEpochRequest& r) { return r.leader_epoch; },
+                               [](const EndQuorumEpochRequest& r) { return r.leader_epoch; },
+                               [](const FetchRequest& r) { return r.current_leader_epoch; }},
+                    request);
+}
+
+bool IsSaneEpoch(const RaftState& state, Epoch epoch) {
+  return epoch >= Epoch(0) &&
+         int64_t{epoch.value()} <= int64_t{state.epoch.value()} + kMaxEpochJump;
+}
+
+// Begin- and EndQuorumEpoch name their sender as leader. Follows it if that is news; an error if it
+// is too old or cannot be.
+RaftError FollowSender(RaftState& state, NodeId sender, Epoch epoch) {
+  if (epoch < Epoch(1)) {
+    return RaftError::kInvalidRequest;
+  }
+  if (epoch < state.epoch) {
+    return RaftError::kFencedLeaderEpoch;
+  }
+  if (epoch > state.epoch) {
+    AdoptEpoch(state, epoch, sender);
+    return RaftError::kNone;
+  }
+  const std::optional<NodeId> known = LeaderOfEpoch(state);
+  if (known.has_value() && *known != sender) {
+    // Two leaders in one epoch cannot be; never switch silently.
+    TraceRejected(state, sender, fmt::format("leader of this epoch is {}", *known));
+    return RaftError::kInvalidRequest;
+  }
+  if (!known.has_value() && Voters(state).Find(sender) != nullptr) {
+    BecomeFollower(state, epoch, sender);
+  }
+  return RaftError::kNone;
+}
+
+void OnBeginQuorumEpoch(RaftState& state, RequestToken token,
+                        const BeginQuorumEpochRequest& request) {
+  // Not a proof that fetching works: the fetch timer keeps running.
+  const RaftError error = FollowSender(state, request.header.sender.node_id, request.leader_epoch);
+  Reply(state, token, BeginQuorumEpochResponse{.header = MakeResponseHeader(state, error)});
+}
+
+// How long the `place`-th of `count` successors waits, so that they do not split the vote
+// (KIP-595 "EndQuorumEpoch"). A place at `count`: not listed.
+Duration SuccessorBackoff(Duration longest, size_t place, size_t count) {
+  if (place == 0 && count > 0) {
+    return Duration::zero();
+  }
+  if (place >= count) {
+    return longest;
+  }
+  const int64_t first = longest.count() >> (count - 1);
+  return std::min(longest, Duration(first << (place - 1)));
+}
+
+void OnEndQuorumEpoch(RaftState& state, RequestToken token, const EndQuorumEpochRequest& request) {
+  const NodeId sender = request.header.sender.node_id;
+  const auto& preferred = request.preferred_candidates;
+  RaftError error = RaftError::kInvalidRequest;
+  if (preferred.size() <= kMaxPreferredCandidates) {
+    error = FollowSender(state, sender, request.leader_epoch);
+  }
+  auto* follower = std::get_if<Follower>(&state.role);
+  if (error == RaftError::kNone && follower != nullptr && follower->leader_id == sender) {
+    const auto it = std::find(preferred.begin(), preferred.end(), state.config.self);
+    const auto place = static_cast<size_t>(it - preferred.begin());
+    follower->fetch_deadline =
+        state.now.now + SuccessorBackoff(state.config.election_timeout, place, preferred.size());
+    // The leader itself says that it leads no more: nothing is left to protect with a veto.
+    follower->has_fetched = false;
+  }
+  Reply(state, token, EndQuorumEpochResponse{.header = MakeResponseHeader(state, error)});
+}
+
+// What the answer says of epoch and leader (consensus.md §2.0). True: the answer is of our epoch
+// and role, and its handler may go on.
+bool AdoptFromResponse(RaftState& state, NodeId from, const ResponseHeader& header) {
+  const bool is_about_us = header.error == RaftError::kInconsistentClusterId ||
+                           header.error == RaftError::kInvalidVoterKey;
+  if (is_about_us || !IsSaneEpoch(state, header.leader_epoch)) {
+    TraceRejected(state, from,
+                  is_about_us ? "peer refuses our identity" : "absurd epoch in answer");
+    return false;
+  }
+  if (header.leader_epoch < state.epoch) {
+    return false;
+  }
+  const bool is_news = header.leader_epoch > state.epoch;
+  const std::optional<NodeId> named = header.leader_id;
+  const std::optional<NodeId> known = is_news ? std::nullopt : LeaderOfEpoch(state);
+  if (named == state.config.self.node_id && known != named) {
+    TraceRejected(state, from, fmt::format("names us leader of epoch {}", header.leader_epoch));
+    return false;
+  }
+  if (is_news) {
+    AdoptEpoch(state, header.leader_epoch, named);
+    return false;
+  }
+  if (named.has_value() && known.has_value() && *named != *known) {
+    TraceRejected(state, from, fmt::format("names leader {}, known is {}", *named, *known));
+    return false;
+  }
+  if (named.has_value() && !known.has_value() && Voters(state).Find(*named) != nullptr) {
+    BecomeFollower(state, state.epoch, *named);
+    return false;
+  }
+  return header.error == RaftError::kNone;
+}
+
+// REQUIRES: the answer is of our epoch, without error, and to this role's request.
+void HandleResponse(RaftState& state, NodeId from, const RaftResponse& response) {
+  std::visit(Overloaded{[&](const VoteResponse& r) {
+                          ClearFailures(state, from);
+                          OnVoteResponse(state, from, r);
+                        },
+                        [&](const BeginQuorumEpochResponse&) { ClearFailures(state, from); },
+                        [&](const EndQuorumEpochResponse&) {
+                          ClearFailures(state, from);
+                          OnEndQuorumEpochResponse(state, from);
+                        },
+                        [&](const FetchResponse& r) {
+                          if (KnownLeader(state) == from && RoleOf(state) == Role::kFollower) {
+                            OnFetchResponse(state, from, r);
+                          } else {
+                            OnProbeFailed(state);
+                          }
+                        }},
+             response);
+}
+
+}  // namespace
+
+void OnRequest(RaftState& state, RequestReceived event) {
+  const RequestHeader& header = HeaderOf(event.request);
+  const NodeId sender = header.sender.node_id;
+  if (const RaftError error = CheckIdentity(state, header); error != RaftError::kNone) {
+    TraceRejected(state, sender, "not for this replica");
+    ReplyError(state, event.token, event.request, error);
+    return;
+  }
+  if (!IsSaneEpoch(state, EpochOf(event.request))) {
+    TraceRejected(state, sender, fmt::format("absurd epoch {}", EpochOf(event.request)));
+    ReplyError(state, event.token, event.request, RaftError::kInvalidRequest);
+    return;
+  }
+  std::visit(
+      Overloaded{
+          [&](const VoteRequest& r) { OnVoteRequest(state, event.token, r); },
+          [&](const BeginQuorumEpochRequest& r) { OnBeginQuorumEpoch(state, event.token, r); },
+          [&](const EndQuorumEpochRequest& r) { OnEndQuorumEpoch(state, event.token, r); },
+          [&](const FetchRequest& r) { OnFetchRequest(state, event.token, r); }},
+      event.request);
+}
+
+void OnResponse(RaftState& state, const ResponseReceived& event) {
+  const auto peer = state.peers.find(event.from);
+  const bool is_expected =
+      peer != state.peers.end() && peer->second.request_index == event.response.index();
+  if (!is_expected || !FinishRequest(state, event.from, event.id)) {
+    return;
+  }
+  const Role role = RoleOf(state);
+  const Epoch epoch = state.epoch;
+  if (AdoptFromResponse(state, event.from, HeaderOf(event.response))) {
+    HandleResponse(state, event.from, event.response);
+  } else if (RoleOf(state) == role && state.epoch == epoch) {
+    BackOff(state, event.from);
+    if (std::holds_alternative<FetchResponse>(event.response)) {
+      OnProbeFailed(state);
+    }
+  }
+}
+
+void OnRequestFailed(RaftState& state, const RequestFailed& event) {
+  const bool was_fetch = state.fetch_target == event.to;
+  if (!FinishRequest(state, event.to, event.id)) {
+    return;
+  }
+  if (was_fetch) {
+    OnFetchFailed(state, event.to, event.failure);
+  } else {
+    BackOff(state, event.to);
+  }
+}
+
+void OnBeginShutdown(RaftState& state) {
+  if (IsShuttingDown(state)) {
+    return;
+  }
+  state.shutdown_deadline = state.now.now + state.config.shutdown_timeout;
+  if (std::holds_alternative<Leader>(state.role)) {
+    BecomeResigned(state);
+  }
+}
+
+}  // namespace kvorum::raft

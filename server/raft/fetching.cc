@@ -1,0 +1,287 @@
+#include "server/raft/fetching.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "server/base/check.h"
+#include "server/raft/outbox.h"
+#include "server/raft/peers.h"
+#include "server/raft/transitions.h"
+#include "storage/types/record_batch.h"
+
+namespace kvorum::raft {
+namespace {
+
+// The followed leader's address; nullptr: unknown.
+const Voter* LeaderToFetchFrom(const RaftState& state) {
+  const auto* follower = std::get_if<Follower>(&state.role);
+  return follower == nullptr ? nullptr : Voters(state).Find(follower->leader_id);
+}
+
+bool IsFollowing(const RaftState& state, NodeId id) {
+  const auto* follower = std::get_if<Follower>(&state.role);
+  return follower != nullptr && follower->leader_id == id;
+}
+
+bool MayFetch(const RaftState& state) {
+  return state.pending_writes.empty() && !state.fetch_target.has_value();
+}
+
+// A probe asks who leads: it does not wait for news, and its answer's batches are not used.
+void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
+  KVORUM_CHECK(state.log.durable_end() == state.log.end(), "fetch at {} but durable end is {}",
+               state.log.end(), state.log.durable_end());
+  const auto* follower = std::get_if<Follower>(&state.role);
+  const Duration max_wait = is_probe ? Duration::zero() : state.config.fetch_max_wait;
+  FetchRequest request;
+  request.header = MakeHeader(state, to.key);
+  request.current_leader_epoch = state.epoch;
+  request.fetch_offset = state.log.end();
+  request.last_fetched_epoch = state.log.last_epoch();
+  request.last_chain_hash = state.log.chain();
+  request.high_watermark = state.high_watermark;
+  request.max_wait_ms = static_cast<uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(max_wait).count());
+  request.max_bytes = state.config.fetch_max_bytes;
+  request.round = is_probe || follower == nullptr ? 0 : follower->round;
+  // A silent peer must not keep a probe from asking the next one for long.
+  const Duration timeout =
+      is_probe ? std::min(state.config.request_timeout, state.config.election_timeout)
+               : state.config.request_timeout + max_wait;
+  Send(state, to, std::move(request), timeout);
+  state.fetch_target = to.key.node_id;
+}
+
+// Voters that could know another leader than the one that does not answer.
+std::vector<const Voter*> ProbeTargets(const RaftState& state) {
+  std::vector<const Voter*> targets;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    if (id != state.config.self.node_id && !IsFollowing(state, id) && IsReady(state, id)) {
+      targets.push_back(&voter);
+    }
+  }
+  return targets;
+}
+
+void MaybeProbe(RaftState& state) {
+  if (state.next_probe > state.now.now) {
+    return;
+  }
+  const std::vector<const Voter*> targets = ProbeTargets(state);
+  if (targets.empty()) {
+    OnProbeFailed(state);
+    return;
+  }
+  SendFetch(state, *targets[state.random.Below(targets.size())], /*is_probe=*/true);
+}
+
+// The follower's position among those who may succeed the leader.
+int64_t RankWithoutLeader(const RaftState& state, NodeId leader) {
+  int64_t rank = 0;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    if (id < state.config.self.node_id && id != leader) {
+      ++rank;
+    }
+  }
+  return rank;
+}
+
+// The leader's process is gone: campaign soon, in turns, without waiting for the fetch timeout.
+void OnLeaderRefused(RaftState& state, Follower& follower) {
+  Trace(state, RaftTraceKind::kLeaderConnectionRefused, {.peer = follower.leader_id});
+  const TimePoint now = state.now.now;
+  const bool is_too_soon = state.last_lost_connection.has_value() &&
+                           now - *state.last_lost_connection < state.config.election_timeout;
+  // A port that opens and closes must not cause an election each time.
+  if (!IsVoter(state) || is_too_soon || follower.campaign_at.has_value()) {
+    return;
+  }
+  state.last_lost_connection = now;
+  follower.has_fetched = false;
+  const auto jitter = state.random.Below(static_cast<uint64_t>(kCampaignJitter.count()));
+  follower.campaign_at =
+      now + RankWithoutLeader(state, follower.leader_id) * kCampaignStagger + Duration(jitter);
+}
+
+// An answer that contradicts itself or our log is dropped and asked for again, later.
+void DropAnswer(RaftState& state, NodeId from, std::string why) {
+  Trace(state, RaftTraceKind::kRequestRejected,
+        {.peer = from, .detail = fmt::format("answer dropped: {}", why)});
+  BackOff(state, from);
+}
+
+// Why `batch` cannot be appended; empty if it can.
+std::string WhyNotAppendable(const RecordBatch& batch, const OffsetAndEpoch& log_end,
+                             uint64_t chain, Epoch epoch) {
+  if (batch.base_offset != log_end.offset || batch.record_count < 1) {
+    return fmt::format("batch of {} records at {}, log ends at {}", batch.record_count,
+                       batch.base_offset, log_end.offset);
+  }
+  // An answer that raced a change of epoch may hold batches newer than it says (KAFKA-18723).
+  if (batch.epoch < log_end.epoch || batch.epoch > epoch || batch.epoch < Epoch(1)) {
+    return fmt::format("batch of epoch {} after {} in epoch {}", batch.epoch, log_end.epoch, epoch);
+  }
+  if (NextChainHash(chain, batch) != batch.chain_hash) {
+    return fmt::format("chain breaks at {}", batch.base_offset);
+  }
+  return {};
+}
+
+// Appends the good batches at the front. False: the first was bad.
+bool AppendFetched(RaftState& state, NodeId from, const std::vector<RecordBatch>& batches) {
+  std::vector<RecordBatch> good;
+  good.reserve(batches.size());
+  OffsetAndEpoch log_end = state.log.end_position();
+  uint64_t chain = state.log.chain();
+  for (const RecordBatch& batch : batches) {
+    if (std::string why = WhyNotAppendable(batch, log_end, chain, state.epoch); !why.empty()) {
+      DropAnswer(state, from, std::move(why));
+      break;
+    }
+    log_end = {.offset = batch.end_offset(), .epoch = batch.epoch};
+    chain = batch.chain_hash;
+    good.push_back(batch);
+  }
+  if (good.empty()) {
+    return batches.empty();
+  }
+  AppendToLog(state, std::move(good));
+  return true;
+}
+
+// consensus.md §3.5. Each round removes at least one epoch of ours, until the logs match.
+bool Truncate(RaftState& state, NodeId from, const EpochEnd& diverging) {
+  if (diverging.epoch < Epoch(0) || diverging.end_offset < Offset(0)) {
+    DropAnswer(state, from, fmt::format("diverging epoch {}", diverging.epoch));
+    return false;
+  }
+  const EpochEnd local = state.log.EndOffsetForEpoch(diverging.epoch);
+  const Offset target = local.epoch == diverging.epoch
+                            ? std::min(local.end_offset, diverging.end_offset)
+                            : local.end_offset;
+  KVORUM_CHECK(!state.high_watermark.has_value() || target >= *state.high_watermark,
+               "leader {} of epoch {} says the logs diverge at {}, below the high watermark {}",
+               from, state.epoch, target, *state.high_watermark);
+  if (target >= state.log.end() || !state.log.IsBatchEnd(target)) {
+    DropAnswer(state, from, fmt::format("diverging at {}, where no batch ends", target));
+    return false;
+  }
+  TruncateLog(state, target);
+  return true;
+}
+
+void AdvanceHighWatermark(RaftState& state, NodeId from, Offset leader_high_watermark) {
+  const Offset reached = std::min(leader_high_watermark, state.log.end());
+  if (state.high_watermark.has_value() && reached < *state.high_watermark) {
+    // Taking the larger one silently would hide a loss.
+    Trace(state, RaftTraceKind::kRequestRejected,
+          {.peer = from, .offset = reached, .detail = "high watermark went back"});
+    return;
+  }
+  if (reached == state.high_watermark) {
+    return;
+  }
+  state.high_watermark = reached;
+  state.effects.high_watermark = reached;
+  state.log.Prune(reached);
+  Trace(state, RaftTraceKind::kHighWatermark, {.offset = reached});
+}
+
+}  // namespace
+
+void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& response) {
+  KVORUM_CHECK(IsFollowing(state, from), "fetch answer of {}, not the leader", from);
+  if (response.high_watermark.has_value() && *response.high_watermark < Offset(0)) {
+    DropAnswer(state, from, "negative high watermark");
+    return;
+  }
+  if (response.diverging_epoch.has_value()) {
+    if (!Truncate(state, from, *response.diverging_epoch)) {
+      return;
+    }
+  } else {
+    if (!AppendFetched(state, from, response.batches)) {
+      return;
+    }
+    if (response.high_watermark.has_value()) {
+      AdvanceHighWatermark(state, from, *response.high_watermark);
+    }
+  }
+  ClearFailures(state, from);
+  state.probe_failures = 0;
+  auto& follower = std::get<Follower>(state.role);
+  follower.round = std::max(follower.round, response.round);
+  follower.has_fetched = true;
+  follower.campaign_at.reset();
+  follower.fetch_deadline = state.now.now + state.config.fetch_timeout;
+}
+
+void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure) {
+  if (!IsFollowing(state, to)) {
+    BackOff(state, to);
+    OnProbeFailed(state);
+    return;
+  }
+  BackOff(state, to);
+  PeerConnection& peer = state.peers[to];
+  if (failure == SendFailure::kRefused) {
+    OnLeaderRefused(state, std::get<Follower>(state.role));
+  } else if (peer.failures == 1) {
+    // A killed leader's connection is reset first; only a fresh attempt shows its port closed.
+    peer.ready_at = state.now.now;
+  }
+}
+
+void OnProbeFailed(RaftState& state) {
+  ++state.probe_failures;
+  state.next_probe = state.now.now + BackoffAfter(state.config, state.probe_failures);
+}
+
+void PollFetching(RaftState& state) {
+  const TimePoint now = state.now.now;
+  if (IsVoter(state)) {
+    const auto* unattached = std::get_if<Unattached>(&state.role);
+    const auto* follower = std::get_if<Follower>(&state.role);
+    const bool must_campaign =
+        (unattached != nullptr && unattached->election_deadline <= now) ||
+        (follower != nullptr &&
+         (follower->fetch_deadline <= now || follower->campaign_at.value_or(kNever) <= now));
+    if (must_campaign) {
+      BecomeProspective(state);
+      return;
+    }
+  }
+  if (!MayFetch(state)) {
+    return;
+  }
+  const Voter* leader = LeaderToFetchFrom(state);
+  if (leader != nullptr && IsReady(state, leader->key.node_id)) {
+    SendFetch(state, *leader, /*is_probe=*/false);
+  } else {
+    MaybeProbe(state);
+  }
+}
+
+TimePoint FetchingDeadline(const RaftState& state) {
+  TimePoint earliest = kNever;
+  if (IsVoter(state)) {
+    if (const auto* unattached = std::get_if<Unattached>(&state.role)) {
+      earliest = unattached->election_deadline;
+    } else if (const auto* follower = std::get_if<Follower>(&state.role)) {
+      earliest = std::min(follower->fetch_deadline, follower->campaign_at.value_or(kNever));
+    }
+  }
+  if (!MayFetch(state)) {
+    return earliest;
+  }
+  earliest = std::min(earliest, state.next_probe);
+  if (const Voter* leader = LeaderToFetchFrom(state); leader != nullptr) {
+    earliest = std::min(earliest, NextReady(state, leader->key.node_id));
+  }
+  return earliest;
+}
+
+}  // namespace kvorum::raft

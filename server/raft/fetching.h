@@ -1,0 +1,24 @@
+#pragma once
+
+#include "server/raft/raft_state.h"
+
+namespace kvorum::raft {
+
+// The follower's side of Fetch (KIP-595): one fetch in flight, sent only when everything before it
+// is on the disk, so that a fetch at N acknowledges all below N. And the search for a leader.
+
+// `from` answered the fetch in flight; its epoch is ours. REQUIRES: Follower of `from`.
+void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& response);
+
+// A fetch to `to` will not be answered.
+void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure);
+
+// A probe of `from` brought no leader: ask somebody else, later.
+void OnProbeFailed(RaftState& state);
+
+// Fetches, probes, or campaigns, whatever is due. REQUIRES: Unattached or Follower.
+void PollFetching(RaftState& state);
+// When PollFetching would next act.
+TimePoint FetchingDeadline(const RaftState& state);
+
+}  // namespace kvorum::raft

@@ -1,0 +1,155 @@
+#include "server/raft/outbox.h"
+
+#include <utility>
+
+#include "server/base/check.h"
+#include "server/base/overloaded.h"
+
+namespace kvorum::raft {
+namespace {
+
+QuorumState CurrentQuorumState(const RaftState& state) {
+  return QuorumState{
+      .epoch = state.epoch, .voted_key = state.voted_key, .leader_id = LeaderOfEpoch(state)};
+}
+
+// Gives `write` its id and hands it over. The log has been changed already.
+void Submit(RaftState& state, StorageWrite write) {
+  if (const QuorumState current = CurrentQuorumState(state); current != state.submitted) {
+    write.quorum_state = current;
+    state.submitted = current;
+  }
+  write.id = state.pending_writes.Add(state.log.end());
+  if (write.quorum_state.has_value()) {
+    state.quorum_state_write = write.id;
+  }
+  state.effects.writes.push_back(std::move(write));
+}
+
+bool MayLeave(const RaftState& state) {
+  return state.pending_writes.IsDone(state.quorum_state_write);
+}
+
+RaftResponse MakeErrorResponse(const RaftRequest& request, ResponseHeader header) {
+  return std::visit(
+      Overloaded{
+          [&](const VoteRequest&) -> RaftResponse { return VoteResponse{.header = header}; },
+          [&](const BeginQuorumEpochRequest&) -> RaftResponse {
+            return BeginQuorumEpochResponse{.header = header};
+          },
+          [&](const EndQuorumEpochRequest&) -> RaftResponse {
+            return EndQuorumEpochResponse{.header = header};
+          },
+          [&](const FetchRequest&) -> RaftResponse { return FetchResponse{.header = header}; }},
+      request);
+}
+
+}  // namespace
+
+RequestHeader MakeHeader(const RaftState& state, const ReplicaKey& receiver) {
+  return RequestHeader{.cluster_id = state.config.cluster_id,
+                       .generation = state.config.generation,
+                       .sender = state.config.self,
+                       .receiver = receiver};
+}
+
+ResponseHeader MakeResponseHeader(const RaftState& state, RaftError error) {
+  return ResponseHeader{
+      .error = error, .leader_epoch = state.epoch, .leader_id = KnownLeader(state)};
+}
+
+void Send(RaftState& state, const Voter& to, RaftRequest request, Duration timeout) {
+  ++state.last_correlation_id;
+  PeerConnection& peer = state.peers[to.key.node_id];
+  peer.in_flight = state.last_correlation_id;
+  peer.request_index = request.index();
+  SendRequest send{
+      .id = state.last_correlation_id, .to = to, .request = std::move(request), .timeout = timeout};
+  if (MayLeave(state)) {
+    state.effects.sends.push_back(std::move(send));
+  } else {
+    state.pending_writes.Hold(state.quorum_state_write, std::move(send));
+  }
+}
+
+void Reply(RaftState& state, RequestToken token, RaftResponse response,
+           std::optional<FetchRange> read) {
+  SendReply reply{.token = token, .response = std::move(response), .read = read};
+  if (MayLeave(state)) {
+    state.effects.replies.push_back(std::move(reply));
+  } else {
+    state.pending_writes.Hold(state.quorum_state_write, std::move(reply));
+  }
+}
+
+void ReplyError(RaftState& state, RequestToken token, const RaftRequest& request, RaftError error) {
+  Reply(state, token, MakeErrorResponse(request, MakeResponseHeader(state, error)));
+}
+
+void Trace(RaftState& state, RaftTraceKind kind, TraceFields fields) {
+  state.effects.traces.push_back(RaftTrace{.kind = kind,
+                                           .node = state.config.self.node_id,
+                                           .epoch = state.epoch,
+                                           .peer = fields.peer,
+                                           .offset = fields.offset,
+                                           .detail = std::move(fields.detail)});
+}
+
+void SaveQuorumState(RaftState& state) {
+  if (CurrentQuorumState(state) != state.submitted) {
+    Submit(state, StorageWrite{});
+  }
+}
+
+void AppendToLog(RaftState& state, std::vector<RecordBatch> batches) {
+  for (const RecordBatch& batch : batches) {
+    KVORUM_CHECK(batch.epoch <= state.epoch, "batch of epoch {} in epoch {}", batch.epoch,
+                 state.epoch);
+    state.log.Append(batch);
+    if (!batch.is_control) {
+      continue;
+    }
+    if (std::optional<VoterSet> set = state.config.decode_control(batch)) {
+      state.voters.Append(batch.base_offset, *std::move(set));
+    }
+  }
+  StorageWrite write;
+  write.append = std::move(batches);
+  Submit(state, std::move(write));
+  Trace(state, RaftTraceKind::kAppended, {.offset = state.log.end()});
+}
+
+void TruncateLog(RaftState& state, Offset end) {
+  // What is committed stays: being told otherwise means that a majority lost it (KAFKA-12460).
+  KVORUM_CHECK(!state.high_watermark.has_value() || end >= *state.high_watermark,
+               "truncation to {} below the high watermark {}", end, *state.high_watermark);
+  KVORUM_CHECK(!std::holds_alternative<Leader>(state.role), "leader of {} truncates to {}",
+               state.epoch, end);
+  state.log.TruncateTo(end);
+  state.voters.TruncateTo(end);
+  state.pending_writes.TruncateTo(end);
+  StorageWrite write;
+  write.truncate_to = end;
+  Submit(state, std::move(write));
+  Trace(state, RaftTraceKind::kTruncated, {.offset = end});
+}
+
+void AnnounceLeadership(RaftState& state) {
+  const auto* leader = std::get_if<Leader>(&state.role);
+  LeadershipChange change{.epoch = state.epoch,
+                          .leader_id = KnownLeader(state),
+                          .is_leader = leader != nullptr,
+                          .epoch_start_offset = Offset(0)};
+  const LeadershipChange& last = state.announced;
+  if (change.epoch == last.epoch && change.leader_id == last.leader_id &&
+      change.is_leader == last.is_leader) {
+    return;
+  }
+  if (leader != nullptr) {
+    change.epoch_start_offset = leader->epoch_start_offset;
+  }
+  state.announced = change;
+  state.effects.leadership.push_back(change);
+}
+
+}  // namespace kvorum::raft

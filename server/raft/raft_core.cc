@@ -1,0 +1,208 @@
+#include "server/raft/raft_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/base/check.h"
+#include "server/base/overloaded.h"
+#include "server/raft/dispatch.h"
+#include "server/raft/election.h"
+#include "server/raft/fetching.h"
+#include "server/raft/invariants.h"
+#include "server/raft/leadership.h"
+#include "server/raft/raft_state.h"
+#include "server/raft/reads.h"
+#include "server/raft/transitions.h"
+
+namespace kvorum::raft {
+namespace {
+
+// More role changes than one moment can bring: a single voter passes through four.
+constexpr int kMaxPollsPerStep = 8;
+
+void OnWriteDone(RaftState& state, WriteId id) {
+  if (const std::optional<Offset> durable_end = state.pending_writes.Complete(id)) {
+    state.log.SetDurableEnd(*durable_end);
+  }
+  state.pending_writes.Release(state.effects);
+  if (std::holds_alternative<Leader>(state.role)) {
+    MaybeAdvanceHighWatermark(state);
+  }
+}
+
+void Handle(RaftState& state, Event event) {
+  std::visit(Overloaded{[](const TimerFired&) {},
+                        [&](RequestReceived& e) { OnRequest(state, std::move(e)); },
+                        [&](const ResponseReceived& e) { OnResponse(state, e); },
+                        [&](const RequestFailed& e) { OnRequestFailed(state, e); },
+                        [&](const AppendRecords& e) { OnAppendRecords(state, e); },
+                        [&](const WriteDone& e) { OnWriteDone(state, e.id); },
+                        [&](const ConfirmLeadership& e) { OnConfirmLeadership(state, e.token); },
+                        [&](const BeginShutdown&) { OnBeginShutdown(state); }},
+             event);
+}
+
+// One that is shutting down neither campaigns nor fetches; a resigned leader hands over.
+bool IsIdle(const RaftState& state) {
+  return IsShuttingDown(state) && !std::holds_alternative<Resigned>(state.role);
+}
+
+// Does whatever is due in the present role.
+void PollOnce(RaftState& state) {
+  std::visit(Overloaded{[&](const Unattached&) { PollFetching(state); },
+                        [&](const Follower&) { PollFetching(state); },
+                        [&](const Prospective&) { PollElection(state); },
+                        [&](const Candidate&) { PollElection(state); },
+                        [&](const Leader&) { PollLeader(state); },
+                        [&](const Resigned&) { PollResigned(state); }},
+             state.role);
+}
+
+void Poll(RaftState& state) {
+  for (int polls = 0; polls < kMaxPollsPerStep; ++polls) {
+    if (IsIdle(state)) {
+      return;
+    }
+    const Role role = RoleOf(state);
+    PollOnce(state);
+    if (RoleOf(state) == role) {
+      return;
+    }
+  }
+  KVORUM_CHECK(false, "role still changes after {} polls", kMaxPollsPerStep);
+}
+
+ReplicaDescription DescribeSelf(const RaftState& state) {
+  ReplicaDescription self;
+  self.key = state.config.self;
+  self.log_end_offset = state.log.durable_end();
+  return self;
+}
+
+ReplicaDescription DescribeReplica(const ReplicaKey& key, const ReplicaProgress& progress) {
+  ReplicaDescription replica;
+  replica.key = key;
+  replica.log_end_offset = progress.log_end_offset();
+  replica.last_fetch = progress.last_fetch();
+  replica.last_caught_up = progress.last_caught_up();
+  return replica;
+}
+
+std::vector<ReplicaDescription> DescribeReplicas(const RaftState& state, const Leader& leader) {
+  std::vector<ReplicaDescription> replicas;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    const auto it = leader.progress.find(voter.key);
+    ReplicaDescription replica;
+    if (voter.key == state.config.self) {
+      replica = DescribeSelf(state);
+    } else if (it != leader.progress.end()) {
+      replica = DescribeReplica(voter.key, it->second);
+    }
+    replica.key = voter.key;
+    replica.address = voter.address;
+    replica.is_voter = true;
+    replicas.push_back(std::move(replica));
+  }
+  for (const auto& [key, progress] : leader.progress) {
+    if (!Voters(state).Contains(key)) {
+      replicas.push_back(DescribeReplica(key, progress));
+    }
+  }
+  return replicas;
+}
+
+}  // namespace
+
+std::string_view RoleName(Role role) {
+  switch (role) {
+    case Role::kUnattached:
+      return "unattached";
+    case Role::kFollower:
+      return "follower";
+    case Role::kProspective:
+      return "prospective";
+    case Role::kCandidate:
+      return "candidate";
+    case Role::kLeader:
+      return "leader";
+    case Role::kResigned:
+      return "resigned";
+  }
+  return "unknown";
+}
+
+RaftCore::RaftCore(RaftConfig config, const RecoveredState& recovered, Random random, TimePoint now)
+    : state_(std::make_unique<RaftState>(std::move(config), recovered, random, now)) {
+  BecomeInitialRole(*state_);
+  CheckStateDeeply(*state_);
+}
+
+RaftCore::~RaftCore() = default;
+
+void RaftCore::Step(Now now, Event event) {
+  KVORUM_CHECK(now.now >= state_->now.now, "time goes back by {} ns",
+               (state_->now.now - now.now).count());
+  const StateSummary before = Summarize(*state_);
+  state_->now = now;
+  Handle(*state_, std::move(event));
+  Poll(*state_);
+  CheckState(*state_);
+  CheckStep(before, Summarize(*state_));
+}
+
+Effects RaftCore::TakeEffects() { return std::exchange(state_->effects, {}); }
+
+TimePoint RaftCore::NextDeadline() const {
+  const RaftState& state = *state_;
+  const TimePoint shutdown =
+      IsShuttingDown(state) && !IsShutDown(state) ? *state.shutdown_deadline : kNever;
+  if (IsIdle(state)) {
+    return shutdown;
+  }
+  const TimePoint role =
+      std::visit(Overloaded{[&](const Unattached&) { return FetchingDeadline(state); },
+                            [&](const Follower&) { return FetchingDeadline(state); },
+                            [&](const Prospective&) { return ElectionDeadline(state); },
+                            [&](const Candidate&) { return ElectionDeadline(state); },
+                            [&](const Leader&) { return LeaderDeadline(state); },
+                            [&](const Resigned&) { return ResignedDeadline(state); }},
+                 state.role);
+  return std::min(role, shutdown);
+}
+
+RaftDescription RaftCore::Describe() const {
+  const RaftState& state = *state_;
+  RaftDescription description;
+  description.role = RoleOf(state);
+  description.is_voter = IsVoter(state);
+  description.epoch = state.epoch;
+  description.leader_id = KnownLeader(state);
+  description.voted_key = state.voted_key;
+  description.high_watermark = state.high_watermark;
+  description.log_start_offset = state.log.start();
+  description.log_end = state.log.end_position();
+  description.durable_end_offset = state.log.durable_end();
+  description.voters = Voters(state);
+  if (const auto* leader = std::get_if<Leader>(&state.role)) {
+    description.epoch_start_offset = leader->epoch_start_offset;
+    description.replicas = DescribeReplicas(state, *leader);
+  }
+  return description;
+}
+
+Epoch RaftCore::epoch() const { return state_->epoch; }
+bool RaftCore::is_leader() const { return std::holds_alternative<Leader>(state_->role); }
+std::optional<NodeId> RaftCore::leader_id() const { return KnownLeader(*state_); }
+Offset RaftCore::log_end_offset() const { return state_->log.end(); }
+Offset RaftCore::log_start_offset() const { return state_->log.start(); }
+std::optional<Offset> RaftCore::high_watermark() const { return state_->high_watermark; }
+const VoterSet& RaftCore::voters() const { return Voters(*state_); }
+bool RaftCore::is_shut_down() const { return IsShutDown(*state_); }
+
+std::optional<Epoch> RaftCore::EpochBelow(Offset offset) const {
+  return state_->log.EpochBelow(offset);
+}
+
+const RaftState& RaftCore::state() const { return *state_; }
+
+}  // namespace kvorum::raft

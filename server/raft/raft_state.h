@@ -1,0 +1,180 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <variant>
+#include <vector>
+
+#include "server/base/random.h"
+#include "server/base/time.h"
+#include "server/raft/effects.h"
+#include "server/raft/log_shape.h"
+#include "server/raft/pending_writes.h"
+#include "server/raft/raft_core.h"
+#include "server/raft/replica_progress.h"
+#include "server/raft/voter_history.h"
+#include "server/raft/waiting_fetches.h"
+
+namespace kvorum::raft {
+
+// A far higher epoch than ours comes from a broken or hostile peer, and adopting it would use the
+// epochs up.
+inline constexpr int32_t kMaxEpochJump = 1'000'000;
+// Observers whose progress the leader remembers; those beyond it are served all the same.
+inline constexpr size_t kMaxTrackedObservers = 1024;
+inline constexpr Duration kObserverSessionTimeout = std::chrono::seconds(300);
+// Longest list of successors an EndQuorumEpoch may carry.
+inline constexpr size_t kMaxPreferredCandidates = 64;
+// A peer's back-off doubles from retry_backoff up to 2^4 of it.
+inline constexpr uint32_t kMaxBackoffDoublings = 4;
+// Followers that see the leader's port closed campaign this far apart, so that the first has won
+// before the next begins.
+inline constexpr Duration kCampaignStagger = std::chrono::milliseconds(15);
+inline constexpr Duration kCampaignJitter = std::chrono::milliseconds(5);
+
+// Answers of one election, by voter (self included). Made anew at each entry of its role.
+struct ElectionTally {
+  std::map<NodeId, bool> answers;
+
+  size_t granted() const;
+  bool has_answer(NodeId id) const { return answers.contains(id); }
+  bool is_won(const VoterSet& voters) const { return granted() >= voters.majority(); }
+  // No majority can be reached with the answers that are missing.
+  bool is_lost(const VoterSet& voters) const;
+};
+
+// Knows the epoch but no leader to fetch from (an id without an address at most).
+struct Unattached {
+  std::optional<NodeId> leader_id;
+  TimePoint election_deadline;  // voters only
+};
+
+struct Follower {
+  NodeId leader_id;
+  TimePoint fetch_deadline;  // voters only
+  // A good fetch answer came since this role was entered: the leader lives, so pre-votes are
+  // refused (KIP-996).
+  bool has_fetched = false;
+  uint64_t round = 0;                    // newest round number of this leader
+  std::optional<TimePoint> campaign_at;  // the leader's port was closed
+};
+
+// Asks whether it could win before it raises the epoch (KIP-996).
+struct Prospective {
+  std::optional<NodeId> leader_id;  // of before; returned to if the pre-vote is lost
+  ElectionTally tally;
+  TimePoint election_deadline;
+};
+
+struct Candidate {
+  ElectionTally tally;
+  TimePoint election_deadline;
+};
+
+// A read that waits until a majority has echoed `round`.
+struct WaitingRead {
+  ReadToken token;
+  uint64_t round = 0;
+};
+
+struct Leader {
+  Offset epoch_start_offset;
+  // Unknown until a record of this epoch is committed (Raft §5.4.2).
+  std::optional<Offset> high_watermark;
+  TimePoint since;
+  std::map<ReplicaKey, ReplicaProgress> progress;  // voters but self, and observers
+  std::map<NodeId, TimePoint> next_begin;          // BeginQuorumEpoch is due, by voter
+  uint64_t confirmed_round = 0;                    // echoed by a majority
+  std::deque<WaitingRead> reads;                   // rounds never decrease
+};
+
+// Led this epoch and does no more: it must not issue its offsets twice (consensus.md §1.3).
+struct Resigned {
+  std::set<NodeId> unacked;           // voters that have not answered EndQuorumEpoch
+  std::vector<ReplicaKey> preferred;  // successors, most complete log first
+  TimePoint election_deadline;
+};
+
+using RoleState = std::variant<Unattached, Follower, Prospective, Candidate, Leader, Resigned>;
+
+// The conversation with one peer: at most one request at a time (KIP-595). All are reset when the
+// role changes.
+struct PeerConnection {
+  std::optional<CorrelationId> in_flight;
+  size_t request_index = 0;  // alternative of RaftRequest that is in flight
+  TimePoint ready_at;        // backing off until then
+  uint32_t failures = 0;     // in a row
+};
+
+// All of a replica's consensus state. Owned by RaftCore; loop thread only. Behaviour is in free
+// functions, one file per topic of the protocol; role and epoch change in transitions.cc only.
+struct RaftState {
+  RaftState(RaftConfig raft_config, const RecoveredState& recovered, Random seeded,
+            TimePoint start);
+
+  RaftConfig config;
+  Random random;
+  Now now;  // of the current step
+
+  Epoch epoch;
+  std::optional<ReplicaKey> voted_key;  // in `epoch`
+  RoleState role;
+  LogShape log;
+  VoterHistory voters;
+  // Newest known committed end; never decreases (a new leader's own is in Leader).
+  std::optional<Offset> high_watermark;
+
+  QuorumState submitted;  // as last handed to storage
+  PendingWrites pending_writes;
+  WriteId quorum_state_write;  // newest write of a QuorumState: no message may overtake it
+
+  std::map<NodeId, PeerConnection> peers;
+  CorrelationId last_correlation_id;
+  std::optional<NodeId> fetch_target;  // the peer of the one fetch in flight
+  TimePoint next_probe;                // when a random voter may be asked who leads
+  uint32_t probe_failures = 0;
+
+  WaitingFetches waiting_fetches;
+  uint64_t round = 0;  // newest read round; only grows, also across leaderships
+  std::optional<TimePoint> last_lost_connection;
+  std::optional<TimePoint> shutdown_deadline;  // set: shutting down
+
+  LeadershipChange announced;  // last LeadershipChange emitted
+  Effects effects;
+};
+
+Role RoleOf(const RaftState& state);
+// The leader peers are told of; none while Resigned.
+std::optional<NodeId> KnownLeader(const RaftState& state);
+// The leader of the epoch for the record, which is self while Resigned.
+std::optional<NodeId> LeaderOfEpoch(const RaftState& state);
+bool IsVoter(const RaftState& state);
+const VoterSet& Voters(const RaftState& state);
+bool IsShuttingDown(const RaftState& state);
+bool IsShutDown(const RaftState& state);
+
+// T + uniform[0, T): spreads elections apart (Raft §5.2).
+TimePoint DrawElectionDeadline(RaftState& state);
+// retry_backoff doubled with each failure in a row, up to a cap.
+Duration BackoffAfter(const RaftConfig& config, uint32_t failures);
+
+// The value that a majority of voters has reached: `value_of` each voter, the majority-th largest.
+// REQUIRES: voters is not empty.
+template <typename T, typename ValueOf>
+T MajorityValue(const VoterSet& voters, ValueOf value_of) {
+  std::vector<T> values;
+  values.reserve(voters.size());
+  for (const auto& [id, voter] : voters.voters()) {
+    values.push_back(value_of(voter));
+  }
+  const auto nth = values.begin() + static_cast<std::ptrdiff_t>(voters.majority() - 1);
+  std::nth_element(values.begin(), nth, values.end(), std::greater<T>());
+  return *nth;
+}
+
+}  // namespace kvorum::raft

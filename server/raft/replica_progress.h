@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "server/base/ids.h"
+#include "server/base/time.h"
+
+namespace kvorum::raft {
+
+// What the leader knows of one replica. Owned by Leader; loop thread only.
+class ReplicaProgress {
+ public:
+  // A fetch in this leader's epoch arrived: the replica follows it and has seen `round`.
+  void OnContact(TimePoint now, uint64_t round);
+
+  // That fetch was valid: everything below `fetch_offset` is on the replica's disk.
+  void OnFetch(TimePoint now, Offset fetch_offset, Offset leader_end);
+
+  std::optional<Offset> log_end_offset() const { return log_end_offset_; }
+  std::optional<TimePoint> last_contact() const { return last_contact_; }
+  std::optional<TimePoint> last_fetch() const { return last_fetch_; }
+  // Last time the replica held all that the leader held (Kafka's lastCaughtUpTimestamp).
+  std::optional<TimePoint> last_caught_up() const { return last_caught_up_; }
+  uint64_t round() const { return round_; }
+
+ private:
+  std::optional<Offset> log_end_offset_;
+  std::optional<TimePoint> last_contact_;
+  std::optional<TimePoint> last_fetch_;
+  std::optional<TimePoint> last_caught_up_;
+  Offset leader_end_at_last_fetch_;
+  uint64_t round_ = 0;
+};
+
+}  // namespace kvorum::raft

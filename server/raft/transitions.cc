@@ -1,0 +1,290 @@
+#include "server/raft/transitions.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "server/base/check.h"
+#include "server/raft/outbox.h"
+#include "storage/types/record_batch.h"
+
+namespace kvorum::raft {
+namespace {
+
+// What waited on a leadership that is over; answered under the new role.
+struct LeftBehind {
+  std::vector<WaitingFetch> fetches;
+  std::deque<WaitingRead> reads;
+};
+
+LeftBehind LeaveRole(RaftState& state) {
+  LeftBehind left;
+  if (auto* leader = std::get_if<Leader>(&state.role)) {
+    left.fetches = state.waiting_fetches.TakeAll();
+    left.reads = std::exchange(leader->reads, {});
+    // The log may be truncated before these are read.
+    state.pending_writes.RefuseHeldReads();
+    for (SendReply& reply : state.effects.replies) {
+      RefuseRead(reply);
+    }
+  }
+  state.peers.clear();
+  state.fetch_target.reset();
+  state.pending_writes.DropHeldRequests();
+  return left;
+}
+
+void EnterEpoch(RaftState& state, Epoch epoch) {
+  KVORUM_CHECK(epoch >= state.epoch, "epoch {} after {}", epoch, state.epoch);
+  if (epoch > state.epoch) {
+    state.epoch = epoch;
+    state.voted_key.reset();
+  }
+}
+
+void EnterRole(RaftState& state, RoleState role, RaftTraceKind kind, TraceFields fields,
+               LeftBehind left) {
+  state.role = std::move(role);
+  SaveQuorumState(state);
+  Trace(state, kind, std::move(fields));
+  // Left waiting, they would delay the next election (KAFKA-10677).
+  for (const WaitingFetch& fetch : left.fetches) {
+    FetchResponse response;
+    response.header = MakeResponseHeader(state, RaftError::kNotLeaderOrFollower);
+    Reply(state, fetch.token, std::move(response));
+  }
+  for (const WaitingRead& read : left.reads) {
+    state.effects.reads.push_back(
+        ReadConfirmed{.token = read.token, .confirmed = false, .read_offset = Offset(0)});
+  }
+  AnnounceLeadership(state);
+}
+
+// Elections must not be put off for ever by a stream of higher epochs: those who already wait for
+// one keep the rest of their time.
+TimePoint NextElectionDeadline(RaftState& state) {
+  if (const auto* role = std::get_if<Unattached>(&state.role)) {
+    return role->election_deadline;
+  }
+  if (const auto* role = std::get_if<Candidate>(&state.role)) {
+    return role->election_deadline;
+  }
+  if (const auto* role = std::get_if<Resigned>(&state.role)) {
+    return role->election_deadline;
+  }
+  const auto* role = std::get_if<Prospective>(&state.role);
+  if (role != nullptr && !role->tally.is_lost(Voters(state))) {
+    return role->election_deadline;
+  }
+  return DrawElectionDeadline(state);
+}
+
+ElectionTally TallyWithSelf(const RaftState& state) {
+  ElectionTally tally;
+  tally.answers[state.config.self.node_id] = true;
+  return tally;
+}
+
+std::vector<NodeId> VoterIds(const VoterSet& voters) {
+  std::vector<NodeId> ids;
+  for (const auto& [id, voter] : voters.voters()) {
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+// LeaderChange, so that the high watermark can pass the older epochs' records (Raft §5.4.2); and
+// the voter set, if the log has none yet.
+RecordBatch MakeEpochStartBatch(const RaftState& state, std::vector<NodeId> granting) {
+  EpochStartRecords records{.leader_id = state.config.self.node_id,
+                            .voters = VoterIds(Voters(state)),
+                            .granting_voters = std::move(granting),
+                            .voter_set = std::nullopt};
+  if (!state.voters.is_in_log()) {
+    records.voter_set = Voters(state);
+  }
+  return MakeBatch(state.log.end(), records.record_count(), state.epoch, /*is_control=*/true,
+                   state.now.wall_ms, state.config.encode_control(records), state.log.chain());
+}
+
+Resigned MakeResigned(RaftState& state, std::vector<ReplicaKey> preferred) {
+  Resigned role;
+  role.preferred = std::move(preferred);
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    if (id != state.config.self.node_id) {
+      role.unacked.insert(id);
+    }
+  }
+  // Alone, there is nobody to hand over to and nobody to wait for.
+  role.election_deadline = role.unacked.empty() ? state.now.now : DrawElectionDeadline(state);
+  return role;
+}
+
+// The other voters, most complete log first: the first of them can win at once.
+std::vector<ReplicaKey> SuccessorsOf(const RaftState& state, const Leader& leader) {
+  std::vector<std::pair<Offset, ReplicaKey>> ranked;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    if (id == state.config.self.node_id) {
+      continue;
+    }
+    const auto it = leader.progress.find(voter.key);
+    const Offset reached =
+        it == leader.progress.end() ? Offset(0) : it->second.log_end_offset().value_or(Offset(0));
+    ranked.emplace_back(reached, voter.key);
+  }
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<ReplicaKey> successors;
+  for (const auto& [reached, key] : ranked) {
+    successors.push_back(key);
+  }
+  return successors;
+}
+
+bool HasAddress(const RaftState& state, NodeId leader_id) {
+  return leader_id != state.config.self.node_id && Voters(state).Find(leader_id) != nullptr;
+}
+
+}  // namespace
+
+void BecomeInitialRole(RaftState& state) {
+  const std::optional<NodeId> leader = state.submitted.leader_id;
+  const bool led = leader == state.config.self.node_id;
+  if (led && IsVoter(state)) {
+    // It may have lost an unsynced tail that others hold: leading again in this epoch could give
+    // the same offsets other content (KAFKA-10527).
+    Resigned role = MakeResigned(state, {});
+    EnterRole(state, std::move(role), RaftTraceKind::kBecameResigned, {}, {});
+  } else if (leader.has_value() && HasAddress(state, *leader)) {
+    BecomeFollower(state, state.epoch, *leader);
+  } else {
+    const Unattached role{.leader_id = led ? std::nullopt : leader,
+                          .election_deadline = Voters(state).size() == 1
+                                                   ? state.now.now
+                                                   : DrawElectionDeadline(state)};
+    EnterRole(state, role, RaftTraceKind::kBecameUnattached, {}, {});
+  }
+}
+
+void BecomeUnattached(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id) {
+  KVORUM_CHECK(epoch > state.epoch || std::holds_alternative<Prospective>(state.role),
+               "unattached again in epoch {}", epoch);
+  const Unattached role{.leader_id = leader_id, .election_deadline = NextElectionDeadline(state)};
+  LeftBehind left = LeaveRole(state);
+  EnterEpoch(state, epoch);
+  state.probe_failures = 0;
+  // An election may be under way: its winner will say so sooner than a probe.
+  state.next_probe = state.now.now + state.config.retry_backoff;
+  EnterRole(state, role, RaftTraceKind::kBecameUnattached, {.peer = leader_id}, std::move(left));
+}
+
+void BecomeFollower(RaftState& state, Epoch epoch, NodeId leader_id) {
+  KVORUM_CHECK(leader_id != state.config.self.node_id, "follower of itself in epoch {}", epoch);
+  if (epoch == state.epoch) {
+    const std::optional<NodeId> known = LeaderOfEpoch(state);
+    KVORUM_CHECK(!known.has_value() || *known == leader_id, "leaders {} and {} in epoch {}", *known,
+                 leader_id, epoch);
+  }
+  LeftBehind left = LeaveRole(state);
+  EnterEpoch(state, epoch);
+  state.probe_failures = 0;
+  state.next_probe = state.now.now + state.config.retry_backoff;
+  const Follower role{.leader_id = leader_id,
+                      .fetch_deadline = state.now.now + state.config.fetch_timeout,
+                      .has_fetched = false,
+                      .round = 0,
+                      .campaign_at = std::nullopt};
+  EnterRole(state, role, RaftTraceKind::kBecameFollower, {.peer = leader_id}, std::move(left));
+}
+
+void BecomeProspective(RaftState& state) {
+  KVORUM_CHECK(IsVoter(state), "observer campaigns in epoch {}", state.epoch);
+  KVORUM_CHECK(RoleOf(state) != Role::kLeader, "leader of {} campaigns", state.epoch);
+  KVORUM_CHECK(RoleOf(state) != Role::kResigned, "resigned leader of {} campaigns", state.epoch);
+  Prospective role{.leader_id = LeaderOfEpoch(state),
+                   .tally = TallyWithSelf(state),
+                   .election_deadline = DrawElectionDeadline(state)};
+  LeftBehind left = LeaveRole(state);
+  EnterRole(state, std::move(role), RaftTraceKind::kBecameProspective, {}, std::move(left));
+}
+
+void BecomeCandidate(RaftState& state) {
+  KVORUM_CHECK(IsVoter(state), "observer is a candidate after epoch {}", state.epoch);
+  KVORUM_CHECK(RoleOf(state) == Role::kProspective, "candidate from role {}",
+               RoleName(RoleOf(state)));
+  LeftBehind left = LeaveRole(state);
+  EnterEpoch(state, state.epoch + 1);
+  state.voted_key = state.config.self;
+  Candidate role{.tally = TallyWithSelf(state), .election_deadline = DrawElectionDeadline(state)};
+  EnterRole(state, std::move(role), RaftTraceKind::kBecameCandidate, {}, std::move(left));
+}
+
+void BecomeLeader(RaftState& state) {
+  const auto* candidate = std::get_if<Candidate>(&state.role);
+  KVORUM_CHECK(candidate != nullptr, "leader from role {}", RoleName(RoleOf(state)));
+  KVORUM_CHECK(candidate->tally.is_won(Voters(state)), "leader of {} with {} votes", state.epoch,
+               candidate->tally.granted());
+  std::vector<NodeId> granting;
+  for (const auto& [id, granted] : candidate->tally.answers) {
+    if (granted) {
+      granting.push_back(id);
+    }
+  }
+  LeaveRole(state);
+  Leader leader;
+  leader.epoch_start_offset = state.log.end();
+  leader.since = state.now.now;
+  leader.confirmed_round = state.round;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    if (id != state.config.self.node_id) {
+      leader.progress[voter.key];
+      leader.next_begin[id] = state.now.now;
+    }
+  }
+  const Offset start = leader.epoch_start_offset;
+  RecordBatch batch = MakeEpochStartBatch(state, std::move(granting));
+  state.role = std::move(leader);
+  Trace(state, RaftTraceKind::kBecameLeader, {.offset = start});
+  std::vector<RecordBatch> batches;
+  batches.push_back(std::move(batch));
+  // One write for "leader = self" and the batch: neither exists without the other.
+  AppendToLog(state, std::move(batches));
+  AnnounceLeadership(state);
+}
+
+void BecomeResigned(RaftState& state) {
+  const auto* leader = std::get_if<Leader>(&state.role);
+  KVORUM_CHECK(leader != nullptr, "{} resigns", RoleName(RoleOf(state)));
+  Resigned role = MakeResigned(state, SuccessorsOf(state, *leader));
+  LeftBehind left = LeaveRole(state);
+  EnterRole(state, std::move(role), RaftTraceKind::kBecameResigned, {}, std::move(left));
+}
+
+void AdoptEpoch(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id) {
+  if (leader_id.has_value() && HasAddress(state, *leader_id)) {
+    BecomeFollower(state, epoch, *leader_id);
+  } else {
+    BecomeUnattached(state, epoch, leader_id);
+  }
+}
+
+void RecordVote(RaftState& state, const ReplicaKey& candidate) {
+  KVORUM_CHECK(!state.voted_key.has_value() || *state.voted_key == candidate,
+               "second vote in epoch {}: {} after {}", state.epoch, candidate, *state.voted_key);
+  if (state.voted_key == candidate) {
+    return;
+  }
+  state.voted_key = candidate;
+  // Give the candidate its time before campaigning against it.
+  const TimePoint deadline = DrawElectionDeadline(state);
+  if (auto* unattached = std::get_if<Unattached>(&state.role)) {
+    unattached->election_deadline = deadline;
+  } else {
+    auto* prospective = std::get_if<Prospective>(&state.role);
+    KVORUM_CHECK(prospective != nullptr, "{} votes for {}", RoleName(RoleOf(state)), candidate);
+    prospective->election_deadline = deadline;
+  }
+  SaveQuorumState(state);
+}
+
+}  // namespace kvorum::raft

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <vector>
+
+#include "server/base/ids.h"
+#include "server/raft/voter_set.h"
+
+namespace kvorum::raft {
+
+// Which voter set holds at the log's end: the newest one in the log, committed or not, else the one
+// from formatting (KIP-853). Owned by RaftState; loop thread only.
+class VoterHistory {
+ public:
+  explicit VoterHistory(VoterSet bootstrap) : bootstrap_(std::move(bootstrap)) {}
+
+  const VoterSet& newest() const { return sets_.empty() ? bootstrap_ : sets_.back().voters; }
+
+  // False: the log holds no voter set yet, and the next leader must write one.
+  bool is_in_log() const { return !sets_.empty(); }
+
+  // The set takes effect when appended, not when committed. REQUIRES: offsets grow.
+  void Append(Offset offset, VoterSet voters);
+
+  // Forgets the sets at and above `end`.
+  void TruncateTo(Offset end);
+
+ private:
+  struct Entry {
+    Offset offset;
+    VoterSet voters;
+  };
+
+  VoterSet bootstrap_;
+  std::vector<Entry> sets_;
+};
+
+}  // namespace kvorum::raft
