@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/controller_client.h"
+#include "tests/support/process.h"
+
+namespace kvorum::testing {
+
+struct ClusterOptions {
+  int controllers = 3;
+  std::string cluster_id = "test";
+  std::vector<std::string> run_flags;  // for every controller, for example --log-level=debug
+};
+
+// Real kvorumd processes on loopback, formatted in a temporary directory. One thread.
+class Cluster {
+ public:
+  explicit Cluster(ClusterOptions options = {});
+
+  int size() const { return options_.controllers; }
+  void StartAll();
+  void Start(int index);
+  void Kill(int index);  // SIGKILL, and waits until it is gone
+  // SIGTERM, and waits: the exit code.
+  int Stop(int index);
+  Process& process(int index) { return nodes_[static_cast<size_t>(index)].process; }
+
+  // host:port of a client listener.
+  std::string endpoint(int index) const;
+  std::string controller_endpoint(int index) const;
+  std::string http_endpoint(int index) const;
+  std::string data_dir(int index) const;
+  // All client listeners, comma separated.
+  std::string endpoints() const;
+  const std::string& path() const { return directory_.path(); }
+  std::string ReadLog(int index) const;
+
+  // A client of the whole cluster, and one answer of one node.
+  std::unique_ptr<client::ControllerClient> MakeClient(
+      std::chrono::milliseconds timeout = std::chrono::seconds(10)) const;
+  std::optional<v1::DescribeQuorumResponse> Describe(int index) const;
+  // Index of the active controller, awaited; -1 if there is none in time.
+  int WaitForLeader(std::chrono::milliseconds timeout = std::chrono::seconds(30)) const;
+
+  static std::string BinaryPath(const std::string& name);
+
+ private:
+  struct ControllerNode {
+    Process process;
+    int client_port = 0;
+    int controller_port = 0;
+    int http_port = 0;
+  };
+
+  ClusterOptions options_;
+  TemporaryDirectory directory_;
+  std::vector<ControllerNode> nodes_;
+};
+
+}  // namespace kvorum::testing
