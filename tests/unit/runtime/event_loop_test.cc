@@ -1,0 +1,160 @@
+#include "server/runtime/event_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <vector>
+
+#include "server/runtime/clock.h"
+
+namespace kvorum {
+namespace {
+
+// Records what the loop does with it; read after Stop.
+class FakeDriver : public LoopDriver {
+ public:
+  TimePoint NextDeadline() const override { return deadline; }
+  void OnTimer(Now) override {
+    ++timers;
+    deadline = kNever;
+    timer_fired.set_value();
+  }
+  void OnTurnEnd(Now) override { ++turns; }
+  bool TakesClientTasks() const override { return takes_client_tasks; }
+
+  TimePoint deadline = kNever;
+  bool takes_client_tasks = true;
+  int timers = 0;
+  int turns = 0;
+  std::promise<void> timer_fired;
+};
+
+TEST(EventLoopTest, RunsWhatWasPostedBeforeStartInOneTurn) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  std::vector<int> ran;
+  loop.TryPost(Lane::kClient, [&](Now) { ran.push_back(3); });
+  loop.Post([&](Now) { ran.push_back(1); });
+  loop.Post([&](Now) {
+    ran.push_back(2);
+    EXPECT_EQ(driver.turns, 0);
+  });
+  loop.Start(driver);
+  loop.Stop();
+  EXPECT_EQ(ran, (std::vector<int>{1, 2, 3}));
+  EXPECT_GE(driver.turns, 1);
+}
+
+TEST(EventLoopTest, FiresTheTimerWhenItIsDue) {
+  FakeDriver driver;
+  driver.deadline = ReadClock().now + std::chrono::milliseconds(5);
+  EventLoop loop("test", {});
+  loop.Start(driver);
+  driver.timer_fired.get_future().wait();
+  loop.Stop();
+  EXPECT_EQ(driver.timers, 1);
+}
+
+TEST(EventLoopTest, StopRunsEverythingThatWasAccepted) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  constexpr int kTasks = static_cast<int>(EventLoop::kMaxClientTasksPerTurn) * 3;
+  int ran = 0;
+  for (int i = 0; i < kTasks; ++i) {
+    ASSERT_EQ(loop.TryPost(Lane::kClient, [&](Now) { ++ran; }), PostResult::kAccepted);
+  }
+  loop.Start(driver);
+  loop.Stop();
+  EXPECT_EQ(ran, kTasks);
+  EXPECT_EQ(loop.TryPost(Lane::kUrgent, [](Now) {}), PostResult::kClosed);
+}
+
+TEST(EventLoopTest, UrgentTasksRunBetweenPortionsOfALongClientLane) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  constexpr int kPortion = static_cast<int>(EventLoop::kMaxClientTasksPerTurn);
+  int clients = 0;
+  int clients_before_urgent = -1;
+  for (int i = 0; i < kPortion * 2; ++i) {
+    loop.TryPost(Lane::kClient, [&](Now) {
+      if (clients++ == 0) {
+        loop.Post([&](Now) { clients_before_urgent = clients; });
+      }
+    });
+  }
+  loop.Start(driver);
+  loop.Stop();
+  EXPECT_EQ(clients_before_urgent, kPortion);
+  EXPECT_EQ(clients, kPortion * 2);
+}
+
+TEST(EventLoopTest, ClientTasksWaitWhileTheDriverTakesNone) {
+  FakeDriver driver;
+  driver.takes_client_tasks = false;
+  EventLoop loop("test", {});
+  std::vector<int> ran;
+  std::promise<void> first;
+  loop.TryPost(Lane::kClient, [&](Now) { ran.push_back(2); });
+  loop.Post([&](Now) {
+    ran.push_back(1);
+    first.set_value();
+  });
+  loop.Start(driver);
+  first.get_future().wait();
+  loop.Post([&](Now) {
+    EXPECT_EQ(ran, std::vector<int>{1});
+    driver.takes_client_tasks = true;
+  });
+  loop.Stop();
+  EXPECT_EQ(ran, (std::vector<int>{1, 2}));
+}
+
+TEST(EventLoopTest, StopsTakingClientTasksInTheMiddleOfATurn) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  std::vector<int> ran;
+  for (int i = 0; i < 3; ++i) {
+    loop.TryPost(Lane::kClient, [&, i](Now) {
+      ran.push_back(i);
+      if (i == 0) {
+        driver.takes_client_tasks = false;
+        loop.Post([&](Now) {
+          EXPECT_EQ(ran.size(), 1u);
+          driver.takes_client_tasks = true;
+        });
+      }
+    });
+  }
+  loop.Start(driver);
+  loop.Stop();
+  EXPECT_EQ(ran, (std::vector<int>{0, 1, 2}));
+}
+
+TEST(EventLoopTest, TasksOfOneTurnSeeOneTime) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  std::vector<TimePoint> times;
+  for (int i = 0; i < 3; ++i) {
+    loop.Post([&](Now now) { times.push_back(now.now); });
+  }
+  loop.Start(driver);
+  loop.Stop();
+  ASSERT_EQ(times.size(), 3u);
+  EXPECT_EQ(times[0], times[2]);
+}
+
+TEST(ClockTest, DeadlineFarAwayIsNone) {
+  EXPECT_EQ(DeadlineFromSystemTime(std::chrono::system_clock::time_point::max()), kNever);
+}
+
+TEST(ClockTest, DeadlineKeepsTheRemainingTime) {
+  const TimePoint before = ReadClock().now;
+  const TimePoint deadline =
+      DeadlineFromSystemTime(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  EXPECT_GT(deadline, before + std::chrono::seconds(55));
+  EXPECT_LT(deadline, before + std::chrono::seconds(65));
+}
+
+}  // namespace
+}  // namespace kvorum
