@@ -52,6 +52,9 @@ CommittedTail::Place CommittedTail::Locate(OffsetAndEpoch at) const {
   const auto after =
       std::upper_bound(entries_.begin(), entries_.end(), at.offset,
                        [](Offset offset, const TailEntryPtr& entry) { return offset < entry->to; });
+  if (after == entries_.begin()) {
+    return Place::kDiverged;  // inside the first entry
+  }
   // The entry before `after` is the last one that ends at or below the offset.
   const TailEntryPtr& below = *std::prev(after);
   return below->to == at.offset && below->epoch == at.epoch ? Place::kFound : Place::kDiverged;

@@ -2,8 +2,8 @@
 
 #include <google/protobuf/io/coded_stream.h>
 
+#include <algorithm>
 #include <memory>
-#include <string_view>
 #include <utility>
 
 #include "server/base/check.h"
@@ -13,6 +13,9 @@ namespace {
 
 using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
+
+// Most bytes a commit adds to its records: two tags with lengths, and all fields of v1::Commit.
+constexpr size_t kMaxCommitHeadBytes = 80;
 
 constexpr uint8_t Tag(int field) { return static_cast<uint8_t>((field << 3) | 2); }
 
@@ -88,8 +91,8 @@ std::vector<EncodedUpdate> EncodeCommit(const CommittedUpdate& update, uint64_t 
   commit.mutable_to()->set_epoch(update.epoch.value());
   commit.mutable_to()->set_offset(update.to.value());
   std::vector<SharedBytes> payloads;
-  if (update.payload && update.payload->size() > max_bytes) {
-    payloads = SplitPayload(*update.payload, max_bytes);
+  if (update.payload && update.payload->size() + kMaxCommitHeadBytes > max_bytes) {
+    payloads = SplitPayload(*update.payload, max_bytes - std::min(max_bytes, kMaxCommitHeadBytes));
   } else {
     payloads.push_back(update.payload);
   }

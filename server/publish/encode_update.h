@@ -24,8 +24,8 @@ struct EncodedUpdate {
 // Any update but a commit, as a field of SubscribeResponse.
 EncodedUpdate EncodeUpdate(const v1::MetadataUpdate& update);
 
-// A commit around the batch's own bytes, which are not copied unless it must be split: a payload
-// over `max_bytes` comes in parts, cut between records (each part holds at least one).
+// A commit around the batch's own bytes, which are not copied unless it must be split: one over
+// `max_bytes`, its head included, comes in parts, cut between records (each holds at least one).
 // REQUIRES: the payload is a well-formed RecordBatchPayload.
 std::vector<EncodedUpdate> EncodeCommit(const CommittedUpdate& update, uint64_t generation,
                                         size_t max_bytes);

@@ -38,13 +38,14 @@ struct Subscription {
   OffsetAndEpoch position;              // everything below has been put into deliveries
   std::vector<EncodedUpdate> preamble;  // Hello, Reset: go out before anything else
   std::optional<ImageChunker> chunker;  // holds the image of the snapshot
+  std::optional<EncodedUpdate> chunk;   // did not fit the message before
   OffsetAndEpoch snapshot_position;
   std::deque<TailEntryPtr> backlog;  // from the log; bounded by one read
-  TailEntryPtr current;              // a commit in parts, partly sent
+  TailEntryPtr current;              // the next commit; partly sent if next_part > 0
   size_t next_part = 0;
   bool confirming_end = false;
 
-  bool sent_since_tick = false;  // else the next tick sends a bookmark
+  bool bookmark_due = false;  // the next message carries a bookmark
   TimePoint ahead_deadline = kNever;
   TimePoint stall_deadline = kNever;
 };

@@ -13,6 +13,8 @@ namespace kvorum::publish {
 namespace {
 
 constexpr size_t kMaxSubscriberIdBytes = 256;
+// Chunks of a snapshot are this much smaller than a message, so that they fill it well.
+constexpr size_t kChunksPerMessage = 4;
 
 EncodedUpdate MakeBookmark(const v1::Position& position, const LeaderView& leader) {
   v1::MetadataUpdate update;
@@ -158,6 +160,7 @@ void UpdatePublisher::Pump(TimePoint now, Subscription& subscription) {
     bytes = AddSnapshot(subscription, delivery, bytes);
   }
   if (subscription.phase == Subscription::Phase::kTail) {
+    bytes = AddBookmark(subscription, delivery, bytes);
     AddCommits(subscription, delivery, bytes);
   }
   if (subscription.phase == Subscription::Phase::kGoingAway) {
@@ -170,29 +173,52 @@ void UpdatePublisher::Pump(TimePoint now, Subscription& subscription) {
 
 void UpdatePublisher::Send(TimePoint now, Subscription& subscription, Delivery delivery) {
   subscription.ready = false;
-  subscription.sent_since_tick = true;
   subscription.stall_deadline = now + config_.stall_timeout;
   subscription.sink->Deliver(std::move(delivery));
 }
 
 size_t UpdatePublisher::AddSnapshot(Subscription& subscription, Delivery& delivery, size_t bytes) {
-  while (bytes < config_.max_message_bytes) {
-    std::optional<std::string> chunk = subscription.chunker->Next();
-    if (!chunk.has_value()) {
-      v1::MetadataUpdate update;
-      *update.mutable_snapshot_end()->mutable_position() =
-          ToPosition(subscription.snapshot_position);
-      EncodeUpdate(update).AppendTo(delivery);
-      subscription.chunker.reset();
-      subscription.position = subscription.snapshot_position;
-      BeginTail(subscription);
+  const auto add = [&](const EncodedUpdate& update) {
+    if (!delivery.empty() && bytes + update.bytes() > config_.max_message_bytes) {
+      return false;
+    }
+    bytes += update.bytes();
+    update.AppendTo(delivery);
+    return true;
+  };
+  while (true) {
+    if (!subscription.chunk.has_value()) {
+      std::optional<std::string> chunk = subscription.chunker->Next();
+      if (!chunk.has_value()) {
+        break;
+      }
+      subscription.chunk = EncodeSnapshotChunk(*std::move(chunk));
+    }
+    if (!add(*subscription.chunk)) {
       return bytes;
     }
-    const EncodedUpdate encoded = EncodeSnapshotChunk(*std::move(chunk));
-    bytes += encoded.bytes();
-    encoded.AppendTo(delivery);
+    subscription.chunk.reset();
+  }
+  v1::MetadataUpdate end;
+  *end.mutable_snapshot_end()->mutable_position() = ToPosition(subscription.snapshot_position);
+  if (add(EncodeUpdate(end))) {
+    subscription.chunker.reset();
+    subscription.position = subscription.snapshot_position;
+    BeginTail(subscription);
   }
   return bytes;
+}
+
+size_t UpdatePublisher::AddBookmark(Subscription& subscription, Delivery& delivery, size_t bytes) {
+  // Not between the parts of a commit, which belong together.
+  const bool inside_commit = subscription.current != nullptr && subscription.next_part > 0;
+  if (!subscription.bookmark_due || inside_commit) {
+    return bytes;
+  }
+  subscription.bookmark_due = false;
+  const EncodedUpdate bookmark = MakeBookmark(ToPosition(subscription.position), leader_);
+  bookmark.AppendTo(delivery);
+  return bytes + bookmark.bytes();
 }
 
 size_t UpdatePublisher::AddCommits(Subscription& subscription, Delivery& delivery, size_t bytes) {
@@ -232,6 +258,7 @@ TailEntryPtr UpdatePublisher::NextEntry(Subscription& subscription) {
       StartLogRead(subscription);
       return nullptr;
     case CommittedTail::Place::kAbove:
+      return nullptr;  // the log was read further than what has arrived here; it is on its way
     case CommittedTail::Place::kDiverged:
       break;
   }
@@ -274,13 +301,15 @@ void UpdatePublisher::Locate(Subscription& subscription) {
 void UpdatePublisher::BeginSnapshot(Subscription& subscription) {
   subscription.wants_snapshot = false;
   subscription.snapshot_position = image_position_;
-  subscription.chunker.emplace(image_, config_.max_message_bytes / 2);
+  subscription.chunker.emplace(image_, config_.max_message_bytes / kChunksPerMessage);
   subscription.phase = Subscription::Phase::kSnapshot;
 }
 
 void UpdatePublisher::ResetToSnapshot(Subscription& subscription, v1::Reset::Reason reason,
                                       std::string message) {
-  AddHello(subscription, image_position_, true);
+  if (!subscription.greeted) {
+    AddHello(subscription, image_position_, true);
+  }
   v1::MetadataUpdate update;
   update.mutable_reset()->set_reason(reason);
   update.mutable_reset()->set_message(std::move(message));
@@ -381,17 +410,8 @@ void UpdatePublisher::HandleTimer(TimePoint now) {
       Pump(now, subscription);
       continue;
     }
-    if (subscription.phase == Subscription::Phase::kLocating) {
-      Pump(now, subscription);
-      continue;
-    }
-    if (subscription.ready && !subscription.sent_since_tick &&
-        subscription.phase == Subscription::Phase::kTail) {
-      Delivery delivery;
-      MakeBookmark(ToPosition(subscription.position), leader_).AppendTo(delivery);
-      Send(now, subscription, std::move(delivery));
-    }
-    subscription.sent_since_tick = false;
+    subscription.bookmark_due = true;
+    Pump(now, subscription);
   }
 }
 

@@ -79,6 +79,7 @@ class UpdatePublisher {
   void Pump(TimePoint now, Subscription& subscription);
   // Each adds to the message until it is full or nothing is left, and returns its bytes.
   size_t AddSnapshot(Subscription& subscription, Delivery& delivery, size_t bytes);
+  size_t AddBookmark(Subscription& subscription, Delivery& delivery, size_t bytes);
   size_t AddCommits(Subscription& subscription, Delivery& delivery, size_t bytes);
   TailEntryPtr NextEntry(Subscription& subscription);
   void Send(TimePoint now, Subscription& subscription, Delivery delivery);

@@ -194,6 +194,7 @@ Epoch RaftCore::epoch() const { return state_->epoch; }
 bool RaftCore::is_leader() const { return std::holds_alternative<Leader>(state_->role); }
 std::optional<NodeId> RaftCore::leader_id() const { return KnownLeader(*state_); }
 Offset RaftCore::log_end_offset() const { return state_->log.end(); }
+Offset RaftCore::durable_end_offset() const { return state_->log.durable_end(); }
 Offset RaftCore::log_start_offset() const { return state_->log.start(); }
 std::optional<Offset> RaftCore::high_watermark() const { return state_->high_watermark; }
 const VoterSet& RaftCore::voters() const { return Voters(*state_); }
