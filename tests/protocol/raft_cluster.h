@@ -1,0 +1,81 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/protocol/raft_harness.h"
+
+namespace kvorum::raft {
+
+// A message between two nodes that the test delivers, drops or keeps.
+struct TestMessage {
+  int from = 0;
+  int to = 0;
+  CorrelationId id;    // of the request, at its sender
+  TimePoint fails_at;  // requests only
+  std::variant<RaftRequest, RaftResponse> body;
+};
+// "1->2 vote epoch=1 log=0/0".
+std::string ToText(const TestMessage& message);
+
+// Some TestNodes, one clock, and the messages between them. Messages to a node that is down fail
+// as refused; messages over a cut link are lost.
+class TestCluster {
+ public:
+  explicit TestCluster(int voters, int observers = 0);
+
+  TestNode& node(int id) { return *nodes_.at(id); }
+  int size() const { return static_cast<int>(nodes_.size()); }
+  bool is_up(int id) const { return !down_.contains(id); }
+  TimePoint now() const { return now_; }
+
+  // Carries out whatever the nodes have asked to send.
+  void Collect();
+  // Delivers the oldest message. False: there is none.
+  bool DeliverOne();
+  void DeliverAll();
+  void DropAll();
+  const std::deque<TestMessage>& messages() const { return messages_; }
+  std::function<void(const TestMessage&)> on_deliver;
+
+  // Delivers messages at once and fires timers in order of time.
+  void RunFor(Duration by);
+  // Runs until `done` or `limit` has passed; returns whether it is done.
+  bool RunUntil(const std::function<bool()>& done, Duration limit = std::chrono::seconds(20));
+
+  void Step(int id, Event event);
+  void Append(int id, const std::string& payload);
+  void Timeout(int id);  // fires the node's next deadline
+  void SetAutoSync(bool on);
+
+  void Crash(int id);
+  void Restart(int id);
+  void Cut(int a, int b);  // one direction: a's messages do not reach b
+  void Isolate(int id);
+  void Heal() { cut_.clear(); }
+
+  // The one live leader of the highest epoch; nullopt: none.
+  std::optional<int> Leader() const;
+  std::optional<int> RunUntilLeader();
+
+ private:
+  void Deliver(TestMessage message);
+  void FailExpired();
+  TimePoint NextEvent() const;
+
+  TimePoint now_;
+  uint64_t last_token_ = 0;
+  std::map<int, std::unique_ptr<TestNode>> nodes_;
+  std::set<int> down_;
+  std::set<std::pair<int, int>> cut_;
+  std::deque<TestMessage> messages_;
+  std::vector<TestMessage> unanswered_;                          // requests that wait for an answer
+  std::map<std::pair<int, RequestToken>, TestMessage> inbound_;  // by receiver and token
+};
+
+}  // namespace kvorum::raft

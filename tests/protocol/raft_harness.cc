@@ -1,0 +1,346 @@
+#include "tests/protocol/raft_harness.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+#include <utility>
+
+#include "server/base/check.h"
+#include "server/raft/invariants.h"
+
+namespace kvorum::raft {
+namespace {
+
+constexpr char kClusterId[] = "test-cluster";
+constexpr uint64_t kGeneration = 7;
+
+}  // namespace
+
+ReplicaKey KeyOf(int id, uint8_t disk) {
+  std::array<uint8_t, Uuid::kBytes> bytes{};
+  bytes[0] = static_cast<uint8_t>(id);
+  bytes[1] = disk;
+  bytes[2] = 1;
+  return ReplicaKey{.node_id = NodeId(id), .directory_id = Uuid(bytes)};
+}
+
+Voter VoterOf(int id) {
+  return Voter{.key = KeyOf(id),
+               .address = {.host = "controller", .port = static_cast<uint16_t>(7400 + id)}};
+}
+
+VoterSet VotersUpTo(int count) {
+  std::vector<Voter> voters;
+  for (int id = 1; id <= count; ++id) {
+    voters.push_back(VoterOf(id));
+  }
+  return VoterSet(std::move(voters));
+}
+
+RaftConfig TestConfig(int id, const VoterSet& voters) {
+  RaftConfig config;
+  config.cluster_id = kClusterId;
+  config.generation = kGeneration;
+  config.self = KeyOf(id);
+  config.bootstrap_voters = voters;
+  config.encode_control = EncodeControlText;
+  config.decode_control = DecodeControlText;
+  return config;
+}
+
+std::shared_ptr<const std::string> EncodeControlText(const EpochStartRecords& records) {
+  std::vector<int> granting;
+  for (const NodeId id : records.granting_voters) {
+    granting.push_back(id.value());
+  }
+  std::string text =
+      fmt::format("leader={} granting={}", records.leader_id, fmt::join(granting, ","));
+  if (records.voter_set.has_value()) {
+    std::vector<int> ids;
+    for (const auto& [id, voter] : records.voter_set->voters()) {
+      ids.push_back(id.value());
+    }
+    text += fmt::format(" voters={}", fmt::join(ids, ","));
+  }
+  return std::make_shared<const std::string>(std::move(text));
+}
+
+std::optional<VoterSet> DecodeControlText(const RecordBatch& batch) {
+  constexpr std::string_view kKey = " voters=";
+  const size_t at = batch.payload->find(kKey);
+  if (at == std::string::npos) {
+    return std::nullopt;
+  }
+  std::istringstream ids(batch.payload->substr(at + kKey.size()));
+  std::vector<Voter> voters;
+  for (std::string id; std::getline(ids, id, ',');) {
+    voters.push_back(VoterOf(std::stoi(id)));
+  }
+  return VoterSet(std::move(voters));
+}
+
+void TestDisk::Apply(const StorageWrite& write) {
+  if (write.quorum_state.has_value()) {
+    quorum_state = *write.quorum_state;
+  }
+  if (write.truncate_to.has_value()) {
+    std::erase_if(log, [&](const RecordBatch& b) { return b.end_offset() > *write.truncate_to; });
+  }
+  for (const RecordBatch& batch : write.append) {
+    const Offset end = log.empty() ? Offset(0) : log.back().end_offset();
+    KVORUM_CHECK(batch.base_offset == end, "write at {}, disk ends at {}", batch.base_offset, end);
+    log.push_back(batch);
+  }
+}
+
+RecoveredState TestDisk::Recover() const {
+  RecoveredState recovered;
+  recovered.quorum_state = quorum_state;
+  recovered.chain_at_start = GenesisChainHash(kClusterId);
+  for (const RecordBatch& batch : log) {
+    recovered.batch_ends.push_back(BatchEnd{
+        .end_offset = batch.end_offset(), .epoch = batch.epoch, .chain_hash = batch.chain_hash});
+    if (batch.is_control) {
+      recovered.control_batches.push_back(batch);
+    }
+  }
+  return recovered;
+}
+
+TestNode::TestNode(int id, const VoterSet& voters, TestDisk disk, TimePoint now, uint64_t seed)
+    : id_(id),
+      config_(TestConfig(id, voters)),
+      now_(now),
+      seed_(seed),
+      disk_(std::move(disk)),
+      memory_(disk_),
+      core_(std::make_unique<RaftCore>(config_, disk_.Recover(), Random(seed_), now_)) {
+  Collect();
+}
+
+void TestNode::CrashAndRestart() {
+  unsynced_.clear();
+  sends_.clear();
+  replies_.clear();
+  reads_.clear();
+  leadership_.clear();
+  memory_ = disk_;
+  core_ = std::make_unique<RaftCore>(config_, disk_.Recover(), Random(++seed_), now_);
+  Collect();
+}
+
+void TestNode::FireTimer() {
+  const TimePoint deadline = core_->NextDeadline();
+  KVORUM_CHECK(deadline != kNever, "node {} waits for nothing", id_);
+  now_ = std::max(now_, deadline);
+  Step(TimerFired{});
+}
+
+void TestNode::RunFor(Duration by) {
+  const TimePoint end = now_ + by;
+  while (core_->NextDeadline() <= end) {
+    FireTimer();
+  }
+  now_ = end;
+}
+
+void TestNode::Step(Event event) {
+  core_->Step(Now{.now = now_, .wall_ms = 0}, std::move(event));
+  CheckStateDeeply(core_->state());
+  Collect();
+  while (auto_sync && !unsynced_.empty()) {
+    Sync(1);
+  }
+}
+
+void TestNode::Collect() {
+  Effects effects = core_->TakeEffects();
+  for (StorageWrite& write : effects.writes) {
+    memory_.Apply(write);
+    unsynced_.push_back(std::move(write));
+  }
+  for (SendRequest& send : effects.sends) {
+    sends_.push_back(std::move(send));
+  }
+  for (SendReply& reply : effects.replies) {
+    if (reply.read.has_value()) {
+      auto& fetch = std::get<FetchResponse>(reply.response);
+      for (const RecordBatch& batch : memory_.log) {
+        if (batch.base_offset >= reply.read->from && batch.end_offset() <= reply.read->to) {
+          fetch.batches.push_back(batch);
+        }
+      }
+      KVORUM_CHECK(!fetch.batches.empty(), "no batches in [{}, {})", reply.read->from,
+                   reply.read->to);
+    }
+    replies_.emplace_back(reply.token, std::move(reply.response));
+  }
+  reads_.insert(reads_.end(), effects.reads.begin(), effects.reads.end());
+  leadership_.insert(leadership_.end(), effects.leadership.begin(), effects.leadership.end());
+  traces_.insert(traces_.end(), effects.traces.begin(), effects.traces.end());
+}
+
+void TestNode::Sync(size_t count) {
+  for (; count > 0 && !unsynced_.empty(); --count) {
+    const WriteId write_id = unsynced_.front().id;
+    disk_.Apply(unsynced_.front());
+    unsynced_.pop_front();
+    core_->Step(Now{.now = now_, .wall_ms = 0}, WriteDone{write_id});
+    CheckStateDeeply(core_->state());
+    Collect();
+  }
+}
+
+RequestToken TestNode::Receive(RaftRequest request) {
+  const RequestToken token(++last_token_);
+  Step(RequestReceived{.token = token, .request = std::move(request)});
+  return token;
+}
+
+RaftResponse TestNode::Ask(RaftRequest request) {
+  const RequestToken token = Receive(std::move(request));
+  std::optional<RaftResponse> reply = TakeReply(token);
+  KVORUM_CHECK(reply.has_value(), "node {} did not answer at once", id_);
+  return *std::move(reply);
+}
+
+std::optional<RaftResponse> TestNode::TakeReply(RequestToken token) {
+  const auto it = std::find_if(replies_.begin(), replies_.end(),
+                               [&](const auto& reply) { return reply.first == token; });
+  if (it == replies_.end()) {
+    return std::nullopt;
+  }
+  RaftResponse response = std::move(it->second);
+  replies_.erase(it);
+  return response;
+}
+
+std::vector<std::pair<RequestToken, RaftResponse>> TestNode::TakeReplies() {
+  return std::exchange(replies_, {});
+}
+
+void TestNode::Respond(const SendRequest& request, RaftResponse response) {
+  Step(ResponseReceived{
+      .from = request.to.key.node_id, .id = request.id, .response = std::move(response)});
+}
+
+void TestNode::Fail(const SendRequest& request, SendFailure failure) {
+  Step(RequestFailed{.to = request.to.key.node_id, .id = request.id, .failure = failure});
+}
+
+void TestNode::Append(const std::string& payload) {
+  Step(AppendRecords{.epoch = epoch(),
+                     .record_count = 1,
+                     .payload = std::make_shared<const std::string>(payload)});
+}
+
+std::vector<std::string> TestNode::Payloads() const {
+  std::vector<std::string> payloads;
+  for (const RecordBatch& batch : memory_.log) {
+    payloads.push_back(*batch.payload);
+  }
+  return payloads;
+}
+
+bool TestNode::has_trace(RaftTraceKind kind) const {
+  return std::any_of(traces_.begin(), traces_.end(),
+                     [&](const RaftTrace& trace) { return trace.kind == kind; });
+}
+
+void TestNode::WinElection() {
+  const bool synced = std::exchange(auto_sync, true);
+  Sync();
+  for (int tries = 0; role() != Role::kLeader; ++tries) {
+    KVORUM_CHECK(tries < 100, "node {} does not win", id_);
+    if (role() != Role::kProspective && role() != Role::kCandidate) {
+      FireTimer();
+    }
+    for (const SendRequest& send : TakeSends()) {
+      if (std::holds_alternative<VoteRequest>(send.request)) {
+        Respond(send, VoteResponse{.header = OkHeader(), .vote_granted = true});
+      }
+    }
+  }
+  auto_sync = synced;
+}
+
+void TestNode::Follow(int leader, int epoch) {
+  Ask(BeginQuorumEpochRequest{.header = HeaderFrom(leader), .leader_epoch = Epoch(epoch)});
+}
+
+void TestNode::AnswerFetch(std::vector<RecordBatch> batches, std::optional<int> high_watermark,
+                           uint64_t round) {
+  const std::vector<SendRequest> fetches = TakeSendsOf<FetchRequest>();
+  KVORUM_CHECK(!fetches.empty(), "node {} has no fetch in flight", id_);
+  const SendRequest& fetch = fetches.back();
+  FetchResponse response;
+  response.header = OkHeader(fetch.to.key.node_id.value());
+  if (high_watermark.has_value()) {
+    response.high_watermark = Offset(*high_watermark);
+  }
+  response.batches = std::move(batches);
+  response.round = round;
+  Respond(fetch, std::move(response));
+}
+
+FetchRequest TestNode::FetchFrom(int peer, std::optional<int> offset) const {
+  FetchRequest request;
+  request.header = HeaderFrom(peer);
+  request.current_leader_epoch = epoch();
+  request.fetch_offset = offset.has_value() ? Offset(*offset) : core_->log_end_offset();
+  request.last_chain_hash = GenesisChainHash(kClusterId);
+  for (const RecordBatch& batch : memory_.log) {
+    if (batch.end_offset() <= request.fetch_offset) {
+      request.last_fetched_epoch = batch.epoch;
+      request.last_chain_hash = batch.chain_hash;
+    }
+  }
+  request.high_watermark = core_->high_watermark();
+  request.max_wait_ms = 500;
+  request.max_bytes = 1 << 20;
+  return request;
+}
+
+RequestHeader TestNode::HeaderFrom(int peer) const {
+  RequestHeader header;
+  header.cluster_id = kClusterId;
+  header.generation = kGeneration;
+  header.sender = KeyOf(peer);
+  header.receiver = config_.self;
+  return header;
+}
+
+ResponseHeader TestNode::OkHeader(std::optional<int> leader) const {
+  ResponseHeader header;
+  header.leader_epoch = epoch();
+  if (leader.has_value()) {
+    header.leader_id = NodeId(*leader);
+  }
+  return header;
+}
+
+std::vector<RecordBatch> BatchesAfter(const std::vector<RecordBatch>& log,
+                                      const std::vector<int>& epochs) {
+  std::vector<RecordBatch> batches;
+  Offset end = log.empty() ? Offset(0) : log.back().end_offset();
+  uint64_t chain = log.empty() ? GenesisChainHash(kClusterId) : log.back().chain_hash;
+  for (const int epoch : epochs) {
+    batches.push_back(MakeBatch(end, 1, Epoch(epoch), /*is_control=*/false, 0,
+                                std::make_shared<const std::string>("x"), chain));
+    end = batches.back().end_offset();
+    chain = batches.back().chain_hash;
+  }
+  return batches;
+}
+
+TestDisk DiskWith(const std::vector<int>& batch_epochs, int epoch) {
+  TestDisk disk;
+  disk.quorum_state.epoch = Epoch(epoch);
+  disk.log = BatchesAfter({}, batch_epochs);
+  return disk;
+}
+
+}  // namespace kvorum::raft
