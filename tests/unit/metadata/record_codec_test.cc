@@ -1,0 +1,105 @@
+#include "server/metadata/record_codec.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/metadata/metadata_world.h"
+
+namespace kvorum {
+namespace {
+
+v1::MetadataRecord Entry(std::string key, std::string value = "") {
+  v1::MetadataRecord record;
+  record.mutable_entry()->set_key(std::move(key));
+  record.mutable_entry()->set_value(std::move(value));
+  record.mutable_entry()->set_version(1);
+  return record;
+}
+
+// A length-delimited field.
+std::string Field(int number, const std::string& bytes) {
+  std::string field;
+  field.push_back(static_cast<char>(number << 3 | 2));
+  field.push_back(static_cast<char>(bytes.size()));
+  return field + bytes;
+}
+
+TEST(RecordCodecTest, DecodesWhatItEncoded) {
+  const std::vector<v1::MetadataRecord> records = {Entry("a", "1"), Entry("b")};
+  const std::string payload = EncodeRecords(records);
+  const auto decoded = DecodeRecords(payload);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ASSERT_EQ(decoded->size(), 2u);
+  EXPECT_EQ((*decoded)[0].SerializeAsString(), records[0].SerializeAsString());
+  EXPECT_EQ((*decoded)[1].SerializeAsString(), records[1].SerializeAsString());
+}
+
+TEST(RecordCodecTest, PayloadsConcatenate) {
+  // Streams and snapshots join chunks without decoding them.
+  const std::string joined = EncodeRecords({Entry("a")}) + EncodeRecords({Entry("b")});
+  EXPECT_EQ(joined, EncodeRecords({Entry("a"), Entry("b")}));
+}
+
+TEST(RecordCodecTest, RefusesWhatIsNoBatch) {
+  EXPECT_THAT(DecodeRecords("\xff\xff\xff"), HasReason(ErrorReason::kCorruptLog));
+  EXPECT_THAT(DecodeRecords(""), HasReason(ErrorReason::kCorruptLog));
+  EXPECT_EQ(DecodeRecords("").status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(DecodeRecords(std::string(kMaxBatchBytes + 1, '\0')),
+              HasReason(ErrorReason::kCorruptLog));
+}
+
+TEST(RecordCodecTest, RefusesUnknownRecordsFieldsAndValues) {
+  const auto is_corrupt = HasReason(ErrorReason::kCorruptLog);
+  EXPECT_THAT(DecodeRecords(Field(15, "")), is_corrupt) << "no record";
+  EXPECT_THAT(DecodeRecords(Field(15, std::string("\xfa\x07\x00", 3))), is_corrupt) << "kind 127";
+  const std::string known = Entry("a").SerializeAsString();
+  EXPECT_TRUE(DecodeRecords(Field(15, known)).ok());
+  EXPECT_THAT(DecodeRecords(Field(15, known + Field(14, ""))), is_corrupt) << "beside the record";
+  EXPECT_THAT(DecodeRecords(Field(15, known) + Field(14, "")), is_corrupt) << "in the payload";
+  EXPECT_THAT(DecodeRecords(Field(15, Field(9, Field(13, "x")))), is_corrupt) << "in the record";
+  EXPECT_THAT(DecodeRecords(Field(15, Field(2, Field(4, Field(9, "x"))))), is_corrupt)
+      << "in an endpoint";
+  v1::MetadataRecord partition;
+  partition.mutable_partition()->set_leader_recovery_state(static_cast<v1::LeaderRecoveryState>(9));
+  EXPECT_THAT(DecodeRecords(EncodeRecords({partition})), is_corrupt) << "enum value";
+}
+
+TEST(RecordCodecTest, LimitsRecordsAndBytesOfABatch) {
+  std::vector<v1::MetadataRecord> records(kMaxRecordsPerBatch, Entry("a"));
+  EXPECT_TRUE(CheckFitsOneBatch(records).ok());
+  EXPECT_TRUE(DecodeRecords(EncodeRecords(records)).ok());
+  records.push_back(Entry("a"));
+  EXPECT_THAT(CheckFitsOneBatch(records), HasReason(ErrorReason::kPolicyViolation));
+
+  const std::vector<v1::MetadataRecord> large(64, Entry("a", std::string(64 << 10, 'v')));
+  EXPECT_THAT(CheckFitsOneBatch(large), HasReason(ErrorReason::kPolicyViolation));
+}
+
+TEST(RecordCodecTest, SplitsIntoBatchesThatFitAndKeepOrder) {
+  std::vector<v1::MetadataRecord> records;
+  for (int i = 0; i < 100; ++i) {
+    records.push_back(Entry(std::to_string(i), std::string(100'000, 'v')));
+  }
+  const auto batches = SplitIntoBatches(records);
+  EXPECT_GT(batches.size(), 1u);
+  int next = 0;
+  for (const auto& batch : batches) {
+    EXPECT_TRUE(CheckFitsOneBatch(batch).ok());
+    for (const v1::MetadataRecord& record : batch) {
+      EXPECT_EQ(record.entry().key(), std::to_string(next++));
+    }
+  }
+  EXPECT_EQ(next, 100);
+  EXPECT_TRUE(SplitIntoBatches({}).empty());
+}
+
+TEST(RecordCodecDeathTest, DoesNotEncodeMoreThanABatch) {
+  const std::vector<v1::MetadataRecord> records(kMaxRecordsPerBatch + 1, Entry("a"));
+  EXPECT_EXIT(EncodeRecords(records), testing::ExitedWithCode(70), "10001 records");
+  EXPECT_EXIT(EncodeRecords({}), testing::ExitedWithCode(70), "without records");
+}
+
+}  // namespace
+}  // namespace kvorum

@@ -1,0 +1,133 @@
+// The bytes of every kind of record. They are on disks and on brokers' streams, so they never
+// change: a new field must leave the old lines as they are. KVORUM_REWRITE_GOLDEN=1 writes the
+// files anew; commit that only if you understand the difference.
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "server/metadata/record_codec.h"
+#include "server/metadata/record_visit.h"
+
+namespace kvorum {
+namespace {
+
+constexpr char kTopicId[] = "0123456789abcdef";
+
+std::map<std::string, v1::MetadataRecord> SampleRecords() {
+  std::map<std::string, v1::MetadataRecord> samples;
+  samples["no_op"].mutable_no_op();
+
+  v1::RegisterBrokerRecord& broker = *samples["register_broker"].mutable_register_broker();
+  broker.set_broker_id(7);
+  broker.set_incarnation_id("fedcba9876543210");
+  broker.set_broker_epoch(300);
+  v1::Endpoint& endpoint = *broker.add_endpoints();
+  endpoint.set_name("PLAINTEXT");
+  endpoint.set_host("broker-7");
+  endpoint.set_port(9092);
+  broker.set_rack("rack-a");
+  broker.set_fenced(true);
+
+  v1::UnregisterBrokerRecord& unregister =
+      *samples["unregister_broker"].mutable_unregister_broker();
+  unregister.set_broker_id(7);
+  unregister.set_broker_epoch(300);
+
+  v1::BrokerRegistrationChangeRecord& change =
+      *samples["broker_registration_change"].mutable_broker_registration_change();
+  change.set_broker_id(7);
+  change.set_broker_epoch(300);
+  change.set_fenced(true);
+
+  samples["topic"].mutable_topic()->set_topic_id(kTopicId);
+  samples["topic"].mutable_topic()->set_name("orders");
+  samples["remove_topic"].mutable_remove_topic()->set_topic_id(kTopicId);
+  samples["remove_topic"].mutable_remove_topic()->set_name("orders");
+
+  v1::PartitionRecord& partition = *samples["partition"].mutable_partition();
+  partition.set_topic_id(kTopicId);
+  partition.set_partition_index(5);
+  for (const int32_t id : {7, 1, 300}) {
+    partition.add_replicas(id);
+  }
+  partition.add_isr(7);
+  partition.add_isr(1);
+  partition.set_leader(7);
+  partition.set_leader_epoch(2);
+  partition.set_partition_epoch(9);
+  partition.set_leader_recovery_state(v1::LEADER_RECOVERY_STATE_RECOVERING);
+
+  v1::PartitionChangeRecord& partition_change =
+      *samples["partition_change"].mutable_partition_change();
+  partition_change.set_topic_id(kTopicId);
+  partition_change.set_partition_index(5);
+  partition_change.add_isr(1);
+  partition_change.set_leader(-1);
+  partition_change.set_leader_epoch(3);
+  partition_change.set_partition_epoch(10);
+  partition_change.set_leader_recovery_state(v1::LEADER_RECOVERY_STATE_RECOVERING);
+
+  v1::EntryRecord& entry = *samples["entry"].mutable_entry();
+  entry.set_key("config/limits");
+  entry.set_value(std::string("\x00\x01\xff", 3));
+  entry.set_version(1'000'000);
+  samples["remove_entry"].mutable_remove_entry()->set_key("config/limits");
+  return samples;
+}
+
+std::string ToHexLines(const std::string& bytes) {
+  std::string text;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    text += fmt::format("{:02x}{}", static_cast<unsigned char>(bytes[i]),
+                        i % 16 == 15 || i + 1 == bytes.size() ? "\n" : " ");
+  }
+  return text;
+}
+
+std::string GoldenPath(const std::string& name) {
+  return fmt::format("{}/records/{}.txt", KVORUM_GOLDEN_DIR, name);
+}
+
+TEST(RecordGoldenTest, EveryKindOfRecordHasASample) {
+  const auto samples = SampleRecords();
+  const auto* oneof = v1::MetadataRecord::descriptor()->FindOneofByName("record");
+  for (int i = 0; i < oneof->field_count(); ++i) {
+    EXPECT_TRUE(samples.contains(oneof->field(i)->name())) << oneof->field(i)->name();
+  }
+}
+
+TEST(RecordGoldenTest, SamplesSetEveryField) {
+  for (const auto& [name, record] : SampleRecords()) {
+    VisitRecord(record, [](const auto& inner) {
+      const auto* descriptor = inner.GetDescriptor();
+      std::vector<const google::protobuf::FieldDescriptor*> set;
+      inner.GetReflection()->ListFields(inner, &set);
+      EXPECT_EQ(static_cast<int>(set.size()), descriptor->field_count()) << descriptor->name();
+    });
+  }
+}
+
+TEST(RecordGoldenTest, EncodingsAreAsTheyWere) {
+  const bool rewrite = std::getenv("KVORUM_REWRITE_GOLDEN") != nullptr;
+  for (const auto& [name, record] : SampleRecords()) {
+    const std::string encoded = ToHexLines(EncodeRecords({record}));
+    if (rewrite) {
+      std::ofstream(GoldenPath(name)) << encoded;
+      continue;
+    }
+    std::ifstream file(GoldenPath(name));
+    ASSERT_TRUE(file.good()) << GoldenPath(name);
+    std::stringstream golden;
+    golden << file.rdbuf();
+    EXPECT_EQ(encoded, golden.str()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace kvorum
