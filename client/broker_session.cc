@@ -298,7 +298,8 @@ void BrokerSession::SayGoodbye() {
       status_.should_shutdown = true;
       return;
     }
-    std::this_thread::sleep_for(std::min(left, options_.fenced_interval));
+    std::unique_lock<std::mutex> lock(mutex_);
+    wake_.wait_for(lock, std::min(left, options_.fenced_interval));
   }
 }
 

@@ -37,7 +37,7 @@ Result<Response> ControllerClient::Call(grpc::Status (Stub::*method)(grpc::Clien
   }
   const v1::ResponseHeader& header = response.header();
   if (header.leader_id() >= 0 && header.leader_id() == header.node_id()) {
-    endpoints_->FollowLeader(*answered_by);
+    endpoints_->ConfirmLeader(*answered_by);
   }
   return response;
 }

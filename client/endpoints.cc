@@ -144,10 +144,32 @@ void Endpoints::FollowLeader(const std::string& endpoint) {
   leader_ = endpoint;
 }
 
+void Endpoints::ConfirmLeader(const std::string& endpoint) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    leader_ = endpoint;
+    if (confirmed_leader_ == endpoint) {
+      return;
+    }
+    confirmed_leader_ = endpoint;
+    ++confirmation_count_;
+  }
+  leader_found_.notify_all();
+}
+
+void Endpoints::Pause(TimePoint time) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  const uint64_t before = confirmation_count_;
+  leader_found_.wait_until(lock, time, [&] { return confirmation_count_ != before; });
+}
+
 void Endpoints::Avoid(const std::string& endpoint) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (leader_ == endpoint) {
     leader_.clear();
+  }
+  if (confirmed_leader_ == endpoint) {
+    confirmed_leader_.clear();
   }
   if (!configured_.empty() && configured_[turn_ % configured_.size()] == endpoint) {
     ++turn_;

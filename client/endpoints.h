@@ -3,7 +3,9 @@
 #include <grpcpp/channel.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -40,9 +42,15 @@ class Endpoints {
   std::string Preferred() const;
   // Round robin over what is configured, for callers that any node can serve.
   std::string Next();
+  // Somebody says that `endpoint` leads.
   void FollowLeader(const std::string& endpoint);
+  // `endpoint` answered as the leader: callers that pause go on.
+  void ConfirmLeader(const std::string& endpoint);
   // `endpoint` did not serve: it's no longer taken for the leader, and the turn passes on.
   void Avoid(const std::string& endpoint);
+
+  // Waits until `time`, or until another caller finds the leader.
+  void Pause(TimePoint time);
 
   // A channel that is connected; null when that did not come about until `deadline` or is
   // refused. Nothing has been sent when null is returned, so every call may go elsewhere.
@@ -61,7 +69,10 @@ class Endpoints {
 
   const std::vector<std::string> configured_;
   mutable std::mutex mutex_;  // guards all below; never held while connecting
+  std::condition_variable leader_found_;
   std::string leader_;
+  std::string confirmed_leader_;  // by its own answer, and has not failed since
+  uint64_t confirmation_count_ = 0;
   size_t turn_ = 0;
   std::map<std::string, Slot> slots_;
 };

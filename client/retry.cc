@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 namespace kvorum::client {
@@ -131,7 +130,7 @@ class CallLoop {
     if (system_clock::now() + pause >= plan_.deadline) {
       return false;
     }
-    std::this_thread::sleep_for(pause);
+    endpoints_.Pause(system_clock::now() + pause);
     return true;
   }
 

@@ -1,0 +1,157 @@
+#include "client/broker_session.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/unit/client/fake_controller.h"
+
+namespace kvorum::client {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::Eventually;
+using testing::FakeController;
+
+constexpr int64_t kEpoch = 100;
+
+// Registers brokers, and unfences one that has applied its registration, as a controller does.
+class BrokerSessionTest : public ::testing::Test {
+ protected:
+  BrokerSessionTest() {
+    server_.on_register = [this](const v1::RegisterBrokerRequest& request,
+                                 v1::RegisterBrokerResponse& response) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      incarnations_.insert(request.incarnation_id());
+      response.set_broker_epoch(kEpoch + static_cast<int64_t>(incarnations_.size()));
+      return grpc::Status::OK;
+    };
+    server_.on_heartbeat = [this](const v1::HeartbeatRequest& request,
+                                  v1::HeartbeatResponse& response) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (request.broker_epoch() < valid_epoch_) {
+        return testing::MakeStatus({grpc::StatusCode::FAILED_PRECONDITION, "STALE_BROKER_EPOCH"});
+      }
+      const bool caught_up = request.applied_offset() > request.broker_epoch();
+      response.set_is_caught_up(caught_up);
+      response.set_is_fenced(!caught_up || request.want_shutdown());
+      response.set_should_shutdown(request.want_shutdown());
+      said_goodbye_ = request.want_shutdown();
+      return grpc::Status::OK;
+    };
+    server_.on_acknowledge = [this](const v1::AcknowledgeMetadataRequest& request) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      acknowledged_.push_back(request.applied_offset());
+      if (request.has_rejected()) {
+        rejection_ = request.rejected().message();
+      }
+      return grpc::Status::OK;
+    };
+    options_.broker_id = 7;
+    options_.heartbeat_interval = std::chrono::hours(1);
+    options_.fenced_interval = milliseconds(10);
+    options_.acknowledge_interval = milliseconds(10);
+  }
+
+  FakeController server_;
+  ControllerClient client_{
+      std::make_shared<Endpoints>(std::vector<std::string>{server_.endpoint()})};
+  BrokerSessionOptions options_;
+
+  std::mutex mutex_;  // guards all below
+  std::set<std::string> incarnations_;
+  int64_t valid_epoch_ = 0;
+  bool said_goodbye_ = false;
+  std::vector<int64_t> acknowledged_;
+  std::string rejection_;
+};
+
+TEST_F(BrokerSessionTest, IsUnfencedAsSoonAsItHasAppliedItsRegistration) {
+  BrokerSession session(client_, options_);
+  session.Start();
+  ASSERT_TRUE(Eventually([&] { return session.status().heartbeat_count > 0; }));
+  EXPECT_EQ(session.epoch(), kEpoch + 1);
+  EXPECT_TRUE(session.is_fenced());
+  session.SetApplied(kEpoch + 2);
+  EXPECT_TRUE(Eventually([&] { return !session.is_fenced(); }));
+  session.Stop();
+}
+
+TEST_F(BrokerSessionTest, AcknowledgesWhatWasAppliedBetweenHeartbeats) {
+  BrokerSession session(client_, options_);
+  session.SetApplied(kEpoch + 2);
+  session.Start();
+  ASSERT_TRUE(Eventually([&] { return !session.is_fenced(); }));
+  for (int64_t offset = kEpoch + 3; offset <= kEpoch + 500; ++offset) {
+    session.SetApplied(offset);
+  }
+  EXPECT_TRUE(Eventually([&] { return session.status().acknowledged_offset == kEpoch + 500; }));
+  session.Stop();
+  // Coalesced: not one call for each.
+  EXPECT_LT(session.status().acknowledge_count, 400);
+  EXPECT_GE(session.status().acknowledge_count, 1);
+}
+
+TEST_F(BrokerSessionTest, RegistersANewIncarnationWhenItsEpochIsStale) {
+  std::atomic<int64_t> told_epoch{0};
+  BrokerSession session(client_, options_, [&](int64_t epoch) { told_epoch.store(epoch); });
+  session.Start();
+  ASSERT_TRUE(Eventually([&] { return session.epoch() == kEpoch + 1; }));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    valid_epoch_ = kEpoch + 2;
+  }
+  EXPECT_TRUE(Eventually([&] { return session.epoch() == kEpoch + 2; }));
+  EXPECT_EQ(told_epoch.load(), kEpoch + 2);
+  session.Stop();
+  EXPECT_EQ(incarnations_.size(), 2u);
+  EXPECT_EQ(session.status().registration_count, 2);
+}
+
+TEST_F(BrokerSessionTest, KeepsItsIncarnationWhileRegistrationsGetLost) {
+  std::atomic<int> attempts{0};
+  const auto accept = server_.on_register;
+  server_.on_register = [&](const v1::RegisterBrokerRequest& request,
+                            v1::RegisterBrokerResponse& response) {
+    accept(request, response);
+    return ++attempts < 4 ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "reply lost")
+                          : grpc::Status::OK;
+  };
+  BrokerSession session(client_, options_);
+  session.Start();
+  EXPECT_TRUE(Eventually([&] { return session.epoch() > 0; }));
+  session.Stop();
+  EXPECT_EQ(incarnations_.size(), 1u);
+}
+
+TEST_F(BrokerSessionTest, SaysGoodbyeWhenStopped) {
+  BrokerSession session(client_, options_);
+  session.Start();
+  ASSERT_TRUE(Eventually([&] { return session.epoch() > 0; }));
+  session.Stop();
+  EXPECT_TRUE(said_goodbye_);
+  EXPECT_TRUE(session.status().should_shutdown);
+}
+
+TEST_F(BrokerSessionTest, TellsWhatItCouldNotApplyBeforeItLeaves) {
+  BrokerSession session(client_, options_);
+  session.Start();
+  ASSERT_TRUE(Eventually([&] { return session.epoch() > 0; }));
+  session.SetRejected(3, "unknown record");
+  session.Stop();
+  EXPECT_EQ(rejection_, "unknown record");
+}
+
+TEST_F(BrokerSessionTest, GivesUpWhenTheRegistrationIsRefusedForGood) {
+  server_.on_register = [](const auto&, auto&) {
+    return testing::MakeStatus({grpc::StatusCode::INVALID_ARGUMENT, "INVALID_REGISTRATION"});
+  };
+  BrokerSession session(client_, options_);
+  session.Start();
+  EXPECT_TRUE(Eventually([&] { return !session.status().fatal_error.empty(); }));
+  session.Stop();
+  EXPECT_FALSE(said_goodbye_);
+}
+
+}  // namespace
+}  // namespace kvorum::client

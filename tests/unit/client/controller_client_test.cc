@@ -1,0 +1,173 @@
+#include "client/controller_client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/client/fake_controller.h"
+
+namespace kvorum::client {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::FakeController;
+
+// An endpoint where nobody listens: bound once, then closed.
+std::string DeadEndpoint() { return FakeController().endpoint(); }
+
+ControllerClient MakeClient(std::vector<std::string> endpoints, milliseconds timeout) {
+  ControllerClientOptions options;
+  options.cluster_id = "cluster-a";
+  options.timeout = timeout;
+  return ControllerClient(std::make_shared<Endpoints>(std::move(endpoints)), options);
+}
+
+grpc::Status PutOk(const v1::PutEntryRequest& /*request*/, v1::PutEntryResponse& response) {
+  response.set_version(42);
+  response.mutable_header()->set_node_id(2);
+  response.mutable_header()->set_leader_id(2);
+  return grpc::Status::OK;
+}
+
+TEST(ControllerClientTest, FollowsTheLeaderHintAtOnceAndStaysThere) {
+  FakeController follower;
+  FakeController leader;
+  follower.on_put = [&](const auto&, auto&) { return testing::NotController(leader.endpoint()); };
+  leader.on_put = PutOk;
+  ControllerClient client = MakeClient({follower.endpoint()}, milliseconds(10'000));
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = client.PutEntry({});
+    ASSERT_TRUE(answer.ok()) << ToText(answer.error());
+    EXPECT_EQ(answer->version(), 42);
+  }
+  EXPECT_EQ(follower.call_count(), 1);
+  EXPECT_EQ(leader.call_count(), 3);
+}
+
+TEST(ControllerClientTest, SendsTheClusterIdUnlessTheRequestHasOne) {
+  FakeController leader;
+  std::vector<std::string> seen;
+  leader.on_get = [&](const v1::GetEntryRequest& request, auto&) {
+    seen.push_back(request.cluster_id());
+    return grpc::Status::OK;
+  };
+  ControllerClient client = MakeClient({leader.endpoint()}, milliseconds(10'000));
+  v1::GetEntryRequest request;
+  ASSERT_TRUE(client.GetEntry(request).ok());
+  request.set_cluster_id("cluster-b");
+  ASSERT_TRUE(client.GetEntry(request).ok());
+  EXPECT_THAT(seen, ::testing::ElementsAre("cluster-a", "cluster-b"));
+}
+
+TEST(ControllerClientTest, DoesNotRepeatAWriteWhoseOutcomeIsUnknown) {
+  FakeController leader;
+  leader.on_put = [](const auto&, auto&) {
+    return testing::MakeStatus(
+        {grpc::StatusCode::UNKNOWN, "OUTCOME_UNKNOWN", "unknown", "read_again_first"});
+  };
+  ControllerClient client = MakeClient({leader.endpoint()}, milliseconds(10'000));
+  const auto answer = client.PutEntry({});
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().reason, v1::OUTCOME_UNKNOWN);
+  EXPECT_EQ(answer.error().outcome, Outcome::kUnknown);
+  EXPECT_EQ(leader.call_count(), 1);
+}
+
+TEST(ControllerClientTest, ReportsAWriteThatGotLostAsUnknownAndNotAsUnavailable) {
+  FakeController leader;
+  leader.on_put = [](const auto&, auto&) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "connection reset");
+  };
+  ControllerClient client = MakeClient({leader.endpoint()}, milliseconds(10'000));
+  const auto answer = client.PutEntry({});
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, grpc::StatusCode::UNKNOWN);
+  EXPECT_EQ(answer.error().reason, v1::OUTCOME_UNKNOWN);
+  EXPECT_EQ(answer.error().outcome, Outcome::kUnknown);
+  EXPECT_EQ(leader.call_count(), 1);
+}
+
+TEST(ControllerClientTest, RepeatsAReadThatGotLost) {
+  FakeController leader;
+  std::atomic<int> count{0};
+  leader.on_get = [&](const auto&, auto&) {
+    return ++count < 3 ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "connection reset")
+                       : grpc::Status::OK;
+  };
+  ControllerClient client = MakeClient({leader.endpoint()}, milliseconds(10'000));
+  EXPECT_TRUE(client.GetEntry({}).ok());
+  EXPECT_EQ(count.load(), 3);
+}
+
+TEST(ControllerClientTest, RepeatsAWriteUntilThereIsALeader) {
+  FakeController node;
+  std::atomic<int> count{0};
+  node.on_put = [&](const v1::PutEntryRequest& request, v1::PutEntryResponse& response) {
+    return ++count < 4 ? testing::LeaderNotAvailable() : PutOk(request, response);
+  };
+  ControllerClient client = MakeClient({node.endpoint()}, milliseconds(10'000));
+  EXPECT_TRUE(client.PutEntry({}).ok());
+  EXPECT_EQ(count.load(), 4);
+}
+
+TEST(ControllerClientTest, GivesUpAtTheDeadlineWithTheLastReason) {
+  FakeController a;
+  FakeController b;
+  a.on_put = [](const auto&, auto&) { return testing::LeaderNotAvailable(); };
+  b.on_put = [&](const auto&, auto&) { return testing::NotController(a.endpoint()); };
+  ControllerClient client = MakeClient({a.endpoint(), b.endpoint()}, milliseconds(400));
+  const auto start = std::chrono::steady_clock::now();
+  const auto answer = client.PutEntry({});
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(answer.error().outcome, Outcome::kNotExecuted);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+  EXPECT_GT(a.call_count() + b.call_count(), 3);
+  // Back-off: far from as many attempts as would fit.
+  EXPECT_LT(a.call_count() + b.call_count(), 100);
+}
+
+TEST(ControllerClientTest, PassesByNodesThatAreDownWithoutDoubtAboutAWrite) {
+  FakeController leader;
+  leader.on_put = PutOk;
+  ControllerClient client =
+      MakeClient({DeadEndpoint(), DeadEndpoint(), leader.endpoint()}, milliseconds(10'000));
+  const auto answer = client.PutEntry({});
+  EXPECT_TRUE(answer.ok()) << ToText(answer.error());
+}
+
+TEST(ControllerClientTest, SaysThatNothingWasSentWhenNobodyIsThere) {
+  ControllerClient client = MakeClient({DeadEndpoint()}, milliseconds(300));
+  const auto answer = client.PutEntry({});
+  ASSERT_FALSE(answer.ok());
+  EXPECT_EQ(answer.error().code, grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(answer.error().outcome, Outcome::kNotExecuted);
+}
+
+TEST(ControllerClientTest, SurvivesAHintToANodeThatIsGone) {
+  FakeController follower;
+  FakeController new_leader;
+  const std::string gone = DeadEndpoint();
+  std::atomic<int> count{0};
+  follower.on_put = [&](const auto&, auto&) {
+    return testing::NotController(++count < 3 ? gone : new_leader.endpoint());
+  };
+  new_leader.on_put = PutOk;
+  ControllerClient client = MakeClient({follower.endpoint()}, milliseconds(10'000));
+  EXPECT_TRUE(client.PutEntry({}).ok());
+}
+
+TEST(ControllerClientTest, AsksAPinnedNodeOnce) {
+  FakeController node;
+  node.on_describe_quorum = [](const auto&, auto&) { return testing::LeaderNotAvailable(); };
+  ControllerClient client = MakeClient({DeadEndpoint()}, milliseconds(10'000));
+  EXPECT_FALSE(client.DescribeQuorum({}, {std::nullopt, node.endpoint()}).ok());
+  EXPECT_EQ(node.call_count(), 1);
+}
+
+TEST(ControllerClientTest, RefusesToCallNobody) {
+  ControllerClient client = MakeClient({}, milliseconds(100));
+  EXPECT_EQ(client.GetEntry({}).error().code, grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+}  // namespace
+}  // namespace kvorum::client
