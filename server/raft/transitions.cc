@@ -149,6 +149,7 @@ bool HasAddress(const RaftState& state, NodeId leader_id) {
 
 void BecomeInitialRole(RaftState& state) {
   const std::optional<NodeId> leader = state.submitted.leader_id;
+  state.next_probe = state.now.now + state.config.retry_backoff;
   const bool led = leader == state.config.self.node_id;
   if (led && IsVoter(state)) {
     // It may have lost an unsynced tail that others hold: leading again in this epoch could give
