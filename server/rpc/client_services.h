@@ -1,0 +1,117 @@
+#pragma once
+
+#include "kvorum/v1/broker.grpc.pb.h"
+#include "kvorum/v1/entry.grpc.pb.h"
+#include "kvorum/v1/quorum.grpc.pb.h"
+#include "kvorum/v1/topic.grpc.pb.h"
+#include "server/rpc/unary_call.h"
+
+namespace kvorum::rpc {
+
+// The unary services of the client listener, one line per method: name and kind. Owned by
+// GrpcServer; called by gRPC's threads.
+
+using Context = grpc::CallbackServerContext;
+using Reactor = grpc::ServerUnaryReactor;
+
+class QuorumServiceImpl final : public v1::QuorumService::CallbackService {
+ public:
+  explicit QuorumServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* DescribeQuorum(Context* context, const v1::DescribeQuorumRequest* request,
+                          v1::DescribeQuorumResponse* response) override {
+    return calls_.DescribeQuorum("QuorumService/DescribeQuorum", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class BrokerServiceImpl final : public v1::BrokerService::CallbackService {
+ public:
+  explicit BrokerServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* RegisterBroker(Context* context, const v1::RegisterBrokerRequest* request,
+                          v1::RegisterBrokerResponse* response) override {
+    return calls_.Command("BrokerService/RegisterBroker", context, request, response);
+  }
+  Reactor* UnregisterBroker(Context* context, const v1::UnregisterBrokerRequest* request,
+                            v1::UnregisterBrokerResponse* response) override {
+    return calls_.Command("BrokerService/UnregisterBroker", context, request, response);
+  }
+  Reactor* Heartbeat(Context* context, const v1::HeartbeatRequest* request,
+                     v1::HeartbeatResponse* response) override {
+    return calls_.Report("BrokerService/Heartbeat", context, request, response);
+  }
+  Reactor* AcknowledgeMetadata(Context* context, const v1::AcknowledgeMetadataRequest* request,
+                               v1::AcknowledgeMetadataResponse* response) override {
+    return calls_.Report("BrokerService/AcknowledgeMetadata", context, request, response);
+  }
+  Reactor* ListBrokers(Context* context, const v1::ListBrokersRequest* request,
+                       v1::ListBrokersResponse* response) override {
+    return calls_.Query("BrokerService/ListBrokers", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class TopicServiceImpl final : public v1::TopicService::CallbackService {
+ public:
+  explicit TopicServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* CreateTopics(Context* context, const v1::CreateTopicsRequest* request,
+                        v1::CreateTopicsResponse* response) override {
+    return calls_.Command("TopicService/CreateTopics", context, request, response);
+  }
+  Reactor* DeleteTopics(Context* context, const v1::DeleteTopicsRequest* request,
+                        v1::DeleteTopicsResponse* response) override {
+    return calls_.Command("TopicService/DeleteTopics", context, request, response);
+  }
+  Reactor* CreatePartitions(Context* context, const v1::CreatePartitionsRequest* request,
+                            v1::CreatePartitionsResponse* response) override {
+    return calls_.Command("TopicService/CreatePartitions", context, request, response);
+  }
+  Reactor* AlterPartition(Context* context, const v1::AlterPartitionRequest* request,
+                          v1::AlterPartitionResponse* response) override {
+    return calls_.Command("TopicService/AlterPartition", context, request, response);
+  }
+  Reactor* ListTopics(Context* context, const v1::ListTopicsRequest* request,
+                      v1::ListTopicsResponse* response) override {
+    return calls_.Query("TopicService/ListTopics", context, request, response);
+  }
+  Reactor* GetTopic(Context* context, const v1::GetTopicRequest* request,
+                    v1::GetTopicResponse* response) override {
+    return calls_.Query("TopicService/GetTopic", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class EntryServiceImpl final : public v1::EntryService::CallbackService {
+ public:
+  explicit EntryServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* Put(Context* context, const v1::PutEntryRequest* request,
+               v1::PutEntryResponse* response) override {
+    return calls_.Command("EntryService/Put", context, request, response);
+  }
+  Reactor* Delete(Context* context, const v1::DeleteEntryRequest* request,
+                  v1::DeleteEntryResponse* response) override {
+    return calls_.Command("EntryService/Delete", context, request, response);
+  }
+  Reactor* Get(Context* context, const v1::GetEntryRequest* request,
+               v1::GetEntryResponse* response) override {
+    return calls_.Query("EntryService/Get", context, request, response);
+  }
+  Reactor* List(Context* context, const v1::ListEntriesRequest* request,
+                v1::ListEntriesResponse* response) override {
+    return calls_.Query("EntryService/List", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+}  // namespace kvorum::rpc

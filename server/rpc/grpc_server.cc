@@ -1,0 +1,106 @@
+#include "server/rpc/grpc_server.h"
+
+#include <fmt/core.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <initializer_list>
+#include <mutex>
+
+#include "server/base/status_macros.h"
+#include "server/rpc/transport_options.h"
+
+namespace kvorum::rpc {
+namespace {
+
+// Process-wide switches of gRPC, which has no other way.
+void EnablePlugins() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  });
+}
+
+struct Listener {
+  std::string_view name;
+  std::string address;
+  void (*apply_options)(grpc::ServerBuilder&);
+  std::initializer_list<grpc::Service*> services;
+};
+
+absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const Listener& listener, int& port) {
+  grpc::ServerBuilder builder;
+  listener.apply_options(builder);
+  // Reflection is the only synchronous service: one thread is enough for it.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+  for (grpc::Service* service : listener.services) {
+    builder.RegisterService(service);
+  }
+  builder.AddListeningPort(listener.address, grpc::InsecureServerCredentials(), &port);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || port == 0) {
+    const std::string message = fmt::format(
+        "{} {} cannot be listened on: another process uses the port, or the host is no address of "
+        "this machine",
+        listener.name, listener.address);
+    return absl::UnavailableError(message);
+  }
+  return server;
+}
+
+}  // namespace
+
+GrpcServer::GrpcServer(NodeRunner& runner, RpcObserver& observer, Health& health)
+    : calls_(runner, observer),
+      quorum_(calls_),
+      brokers_(calls_),
+      topics_(calls_),
+      entries_(calls_),
+      streams_(runner.publisher(), observer),
+      raft_(runner),
+      health_(health) {}
+
+GrpcServer::~GrpcServer() { Shutdown(Duration::zero()); }
+
+absl::Status GrpcServer::Start(const Addresses& addresses) {
+  EnablePlugins();
+  // Controllers first: whoever can reach the client listener finds a node that takes part.
+  KVORUM_ASSIGN_OR_RETURN(controller_server_,
+                          Listen({.name = "controller-listener",
+                                  .address = addresses.controller,
+                                  .apply_options = &ApplyControllerListenerOptions,
+                                  .services = {&raft_}},
+                                 controller_port_));
+  KVORUM_ASSIGN_OR_RETURN(
+      client_server_, Listen({.name = "client-listener",
+                              .address = addresses.client,
+                              .apply_options = &ApplyClientListenerOptions,
+                              .services = {&quorum_, &brokers_, &topics_, &entries_, &streams_}},
+                             client_port_));
+  health_.Attach(controller_server_->GetHealthCheckService());
+  health_.Attach(client_server_->GetHealthCheckService());
+  warmer_ = std::make_unique<PollerWarmer>(*controller_server_);
+  return absl::OkStatus();
+}
+
+void GrpcServer::Shutdown(Duration grace) {
+  warmer_.reset();
+  health_.DetachAll();
+  const auto deadline = std::chrono::system_clock::now() + grace;
+  for (std::unique_ptr<grpc::Server>* server : {&client_server_, &controller_server_}) {
+    if (*server != nullptr) {
+      (*server)->Shutdown(deadline);
+    }
+  }
+  streams_.WaitUntilIdle();
+  client_server_.reset();
+  controller_server_.reset();
+}
+
+}  // namespace kvorum::rpc

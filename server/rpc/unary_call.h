@@ -1,0 +1,94 @@
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <functional>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include "absl/status/statusor.h"
+#include "server/controller/commands.h"
+#include "server/rpc/rpc_observer.h"
+#include "server/rpc/status_codec.h"
+#include "server/runtime/clock.h"
+#include "server/runtime/node_runner.h"
+
+namespace kvorum::rpc {
+
+// The glue of every unary method of the client services: post the request, send the reply when it
+// comes. Services are one line per method on top of it. Borrows both references for its life; any
+// thread. Replies are sent from node's loop.
+class UnaryCalls {
+ public:
+  UnaryCalls(NodeRunner& runner, RpcObserver& observer) : runner_(runner), observer_(observer) {}
+
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Command(std::string_view method, grpc::CallbackServerContext* context,
+                                    const Request* request, Response* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitCommand(Take(request), DeadlineFromSystemTime(context->deadline()),
+                          Replier<controller::CommandReply>(method, reactor, response));
+    return reactor;
+  }
+
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Query(std::string_view method, grpc::CallbackServerContext* context,
+                                  const Request* request, Response* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitQuery(Take(request), Replier<controller::QueryReply>(method, reactor, response));
+    return reactor;
+  }
+
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Report(std::string_view method, grpc::CallbackServerContext* context,
+                                   const Request* request, Response* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitBrokerReport(Take(request),
+                               Replier<controller::BrokerReportReply>(method, reactor, response));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* DescribeQuorum(std::string_view method,
+                                           grpc::CallbackServerContext* context,
+                                           const v1::DescribeQuorumRequest* request,
+                                           v1::DescribeQuorumResponse* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitDescribeQuorum(Take(request),
+                                 Replier<v1::DescribeQuorumResponse>(method, reactor, response));
+    return reactor;
+  }
+
+ private:
+  // gRPC keeps the request until the call is over, but nobody reads it again: moved, not copied.
+  template <typename Request>
+  static Request Take(const Request* request) {
+    return std::move(*const_cast<Request*>(request));
+  }
+
+  template <typename Response>
+  static Response& Unwrap(Response& reply, const Response*) {
+    return reply;
+  }
+  template <typename Response, typename... Replies>
+  static Response& Unwrap(std::variant<Replies...>& reply, const Response*) {
+    return std::get<Response>(reply);
+  }
+
+  template <typename Reply, typename Response>
+  Node::Done<Reply> Replier(std::string_view method, grpc::ServerUnaryReactor* reactor,
+                            Response* response) {
+    return [this, method, reactor, response](absl::StatusOr<Reply> reply) {
+      observer_.OnReply(method, reply.status().code());
+      if (reply.ok()) {
+        *response = std::move(Unwrap(*reply, response));
+      }
+      reactor->Finish(ToGrpcStatus(reply.status()));
+    };
+  }
+
+  NodeRunner& runner_;
+  RpcObserver& observer_;
+};
+
+}  // namespace kvorum::rpc
