@@ -98,7 +98,7 @@ rocksdb::DBOptions LogDatabaseOptions(const DatabaseParts& parts) {
   options.avoid_flush_during_recovery = false;  // replay once, not at every start
   options.avoid_flush_during_shutdown = true;   // everything is in the write-ahead log
   // The meta family flushes almost never by itself and would keep old log files alive.
-  options.max_total_wal_size = 96 << 20;
+  options.max_total_wal_size = 3 * parts.memtable_bytes;
   return options;
 }
 
@@ -109,10 +109,9 @@ rocksdb::DBOptions SnapshotDatabaseOptions(const DatabaseParts& parts) {
   return options;
 }
 
-rocksdb::ColumnFamilyOptions LogFamilyOptions() {
+rocksdb::ColumnFamilyOptions LogFamilyOptions(const DatabaseParts& parts) {
   rocksdb::ColumnFamilyOptions options = CommonFamilyOptions();
-  // Seconds of writes at full rate, and well under a second to replay at start.
-  options.write_buffer_size = 32 << 20;
+  options.write_buffer_size = parts.memtable_bytes;
   return options;
 }
 

@@ -18,6 +18,9 @@ struct RocksDbStorageOptions {
   // Told once that the disk can't be trusted any more, on any thread; the process must stop.
   std::function<void(absl::Status)> on_fatal = [](const absl::Status&) {};
   CommitLimits limits;
+  // Of the log's rows; then a table file is written. Seconds of writes at full rate, and well under
+  // a second to replay at start.
+  size_t memtable_bytes = 32 << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's; tests give a faulty one
 };
 
@@ -30,10 +33,11 @@ struct DatabaseParts {
   rocksdb::Env* env = nullptr;                 // outlives the database
   std::function<void(absl::Status)> on_fatal;  // background errors
   bool create_if_missing = false;
+  size_t memtable_bytes = 0;  // RocksDbStorageOptions::memtable_bytes
 };
 rocksdb::DBOptions LogDatabaseOptions(const DatabaseParts& parts);
 rocksdb::DBOptions SnapshotDatabaseOptions(const DatabaseParts& parts);
-rocksdb::ColumnFamilyOptions LogFamilyOptions();
+rocksdb::ColumnFamilyOptions LogFamilyOptions(const DatabaseParts& parts);
 rocksdb::ColumnFamilyOptions MetaFamilyOptions();
 rocksdb::ColumnFamilyOptions SnapshotFamilyOptions();
 

@@ -9,6 +9,7 @@
 #include "storage/meta_properties.h"
 #include "storage/rocksdb/key_codec.h"
 #include "storage/rocksdb/status_convert.h"
+#include "storage/rocksdb/wal_check.h"
 #include "storage/types/big_endian.h"
 
 namespace kvorum {
@@ -83,8 +84,10 @@ absl::Status RocksDbStorage::OpenDatabases(bool create) {
   parts.env = env_ != nullptr ? env_.get() : rocksdb::Env::Default();
   parts.on_fatal = [this](const absl::Status& status) { ReportFatal(status); };
   parts.create_if_missing = create;
+  parts.memtable_bytes = options_.memtable_bytes;
+  KVORUM_RETURN_IF_ERROR(CheckWals(parts.env, LogDirectory(options_.data_dir)));
   const std::vector<Database::Family> log_families = {{kMetaFamily, MetaFamilyOptions()},
-                                                      {kLogFamily, LogFamilyOptions()}};
+                                                      {kLogFamily, LogFamilyOptions(parts)}};
   KVORUM_ASSIGN_OR_RETURN(log_database_, Database::Open(LogDirectory(options_.data_dir),
                                                         LogDatabaseOptions(parts), log_families));
   const std::vector<Database::Family> snapshot_families = {{kMetaFamily, SnapshotFamilyOptions()}};
