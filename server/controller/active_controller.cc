@@ -19,6 +19,9 @@ namespace {
 // Sessions are checked this many times within one session timeout (Kafka: 8).
 constexpr int kFenceChecksPerSession = 8;
 constexpr size_t kMaxRejectionBytes = 1024;
+// Broker reports may wait in this many times the room of client writes, so that no flood of those
+// keeps a broker from hearing what became of it.
+constexpr size_t kReportRoomFactor = 2;
 
 }  // namespace
 
@@ -101,7 +104,12 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
     return;
   }
   if (!result->records.empty() && !request.options().validate_only()) {
+    KVORUM_CHECK(!result->is_atomic || CheckFitsOneBatch(result->records).ok(),
+                 "an atomic result of {} records does not fit one batch", result->records.size());
     AppendRecords(now, std::move(result->records));
+    if constexpr (requires { request.broker_id(); }) {
+      ForgetReplacedSession(BrokerId(request.broker_id()));
+    }
   }
   ReplyWhenStable(deadline, [reply = CommandReply(std::move(result->response)),
                              done = std::move(done)](const absl::Status& outcome) mutable {
@@ -120,6 +128,14 @@ void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> re
   }
   for (const std::vector<v1::MetadataRecord>& batch : SplitIntoBatches(std::move(records))) {
     AppendBatch(now, batch);
+  }
+}
+
+void ActiveController::ForgetReplacedSession(BrokerId broker) {
+  // What another incarnation said is not true of this one, and who is gone has no session.
+  const Broker* current = latest_->brokers().Find(broker);
+  if (current == nullptr || sessions_.EpochOf(broker) != current->epoch) {
+    sessions_.Remove(broker);
   }
 }
 
@@ -197,6 +213,13 @@ void ActiveController::HandleBrokerReport(Now now, const BrokerReport& report,
   } else {
     reply = Acknowledge(std::get<v1::AcknowledgeMetadataRequest>(report));
   }
+  if (pending_.size() >= kReportRoomFactor * config_.max_pending_replies) {
+    // It counts as a sign of life all the same.
+    done(MakeError(
+        ErrorReason::kClassShed,
+        fmt::format("{} replies are waiting, the most this controller keeps", pending_.size())));
+    return;
+  }
   ReplyWhenStable(now.now + config_.default_command_timeout,
                   [reply = std::move(reply), done = std::move(done)](const absl::Status& outcome) {
                     if (outcome.ok()) {
@@ -217,8 +240,9 @@ absl::StatusOr<v1::HeartbeatResponse> ActiveController::Heartbeat(
 
   const bool was_fenced = latest_->brokers().Find(id)->is_fenced;
   const bool wants_out = request.want_fence() || request.want_shutdown();
-  const bool caught_up = IsCaughtUp(*latest_->brokers().Find(id), applied) &&
-                         (!was_fenced || applied >= sessions_.UnfenceTarget(id, committed_end_));
+  // Asked for first, since the first heartbeat fixes it, caught up or not.
+  const Offset target = was_fenced ? sessions_.UnfenceTarget(id, committed_end_) : Offset(0);
+  const bool caught_up = IsCaughtUp(*latest_->brokers().Find(id), applied) && applied >= target;
   if (!was_fenced && wants_out) {
     SetFenced(now, id, true);
   } else if (was_fenced && !wants_out && caught_up) {

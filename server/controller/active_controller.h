@@ -49,6 +49,7 @@ class ActiveController {
   // Leadership is lost: what was appended may or may not be committed (OUTCOME_UNKNOWN).
   void Deactivate();
   bool is_active() const { return latest_ != nullptr; }
+  Epoch epoch() const { return epoch_; }  // of the present or last activation
 
   // REQUIRES: is_active() for the first three.
   void HandleCommand(Now now, const Command& command, TimePoint deadline, Done<CommandReply> done);
@@ -69,8 +70,10 @@ class ActiveController {
   absl::StatusOr<v1::AcknowledgeMetadataResponse> Acknowledge(
       const v1::AcknowledgeMetadataRequest& request);
   absl::Status CheckSender(int32_t broker_id, int64_t broker_epoch, int64_t applied_offset) const;
+  void ForgetReplacedSession(BrokerId broker);
   void SetFenced(Now now, BrokerId broker, bool fenced);
   void FenceStaleBroker(Now now);
+  // Cuts what does not fit one batch.
   void AppendRecords(Now now, std::vector<v1::MetadataRecord> records);
   void AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records);
   CommandContext MakeContext(Now now);

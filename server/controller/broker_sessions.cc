@@ -47,6 +47,11 @@ const BrokerSessions::Session* BrokerSessions::Find(BrokerId broker) const {
   return it == sessions_.end() ? nullptr : &it->second;
 }
 
+std::optional<BrokerEpoch> BrokerSessions::EpochOf(BrokerId broker) const {
+  const Session* session = Find(broker);
+  return session == nullptr ? std::nullopt : std::optional(session->epoch);
+}
+
 bool BrokerSessions::HasLiveSession(BrokerId broker) const {
   const Session* session = Find(broker);
   return session != nullptr && session->last_contact + session_timeout_ > now_;

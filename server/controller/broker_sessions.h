@@ -49,6 +49,7 @@ class BrokerSessions : public BrokerLiveness {
     return oldest;
   }
 
+  std::optional<BrokerEpoch> EpochOf(BrokerId broker) const;
   bool HasLiveSession(BrokerId broker) const override;
   std::optional<Offset> AppliedOffset(BrokerId broker) const override;
   std::optional<int64_t> HeartbeatAgeMs(BrokerId broker) const override;

@@ -12,7 +12,7 @@ struct ControllerConfig {
   // A NoOp record after this long without any; zero: never. Keeps the committed end moving.
   Duration max_idle_interval = std::chrono::milliseconds(500);
   Duration default_command_timeout = std::chrono::seconds(30);
-  size_t max_pending_replies = 20'000;  // more writes in flight are shed
+  size_t max_pending_replies = 20'000;  // more writes in flight are shed; broker reports: twice it
 };
 
 }  // namespace kvorum::controller
