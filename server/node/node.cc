@@ -155,11 +155,16 @@ absl::Status Node::NotLeader() const {
   return status;
 }
 
+bool Node::IsActiveLeader() const {
+  // An event of this turn may have deposed raft; the controller learns that from Execute.
+  return controller_.is_active() && core_.is_leader() && core_.epoch() == controller_.epoch();
+}
+
 absl::Status Node::CheckCanLead() const {
   if (is_draining_ || executor_.failed()) {
     return MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one");
   }
-  return controller_.is_active() ? absl::OkStatus() : NotLeader();
+  return IsActiveLeader() ? absl::OkStatus() : NotLeader();
 }
 
 void Node::HandleCommand(Now now, controller::Command command, TimePoint deadline,
@@ -408,15 +413,17 @@ void Node::OnLeadership(Now now, const raft::LeadershipChange& change) {
     MaybeActivate(now);
   } else if (controller_.is_active()) {
     controller_.Deactivate();
-    ports_.observer.OnActiveController(change.epoch, false);
+    ports_.observer.OnActiveController(controller_.epoch(), false);
   }
   ports_.observer.OnLeadership(change);
 }
 
 void Node::MaybeActivate(Now now) {
-  // The own epoch's first record is applied, and with it every record before it.
+  // The own epoch's first record is applied, and with it every record before it. An event of this
+  // turn may have deposed raft again.
   if (!won_.has_value() || controller_.is_active() ||
-      applier_.applied_end() <= won_->epoch_start_offset) {
+      applier_.applied_end() <= won_->epoch_start_offset || !core_.is_leader() ||
+      core_.epoch() != won_->epoch) {
     return;
   }
   KVORUM_CHECK(applier_.applied_end() == core_.log_end_offset(),
@@ -432,7 +439,9 @@ void Node::HandleTimer(Now now) {
   if (executor_.failed()) {
     return;
   }
-  controller_.HandleTimer(now);
+  if (IsActiveLeader()) {
+    controller_.HandleTimer(now);
+  }
   Step(now, raft::TimerFired{});
 }
 

@@ -112,6 +112,8 @@ class Node {
 
   void Step(Now now, raft::Event event);
   absl::Status CheckCluster(const std::string& cluster_id) const;
+  // The active controller, and raft still leads its epoch.
+  bool IsActiveLeader() const;
   absl::Status CheckCanLead() const;  // OK only on the active controller
   absl::Status NotLeader() const;
   void LearnEndpoint(NodeId peer, const std::string& endpoint);
