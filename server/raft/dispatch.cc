@@ -68,8 +68,8 @@ RaftError FollowSender(RaftState& state, NodeId sender, Epoch epoch) {
     TraceRejected(state, sender, fmt::format("leader of this epoch is {}", *known));
     return RaftError::kInvalidRequest;
   }
-  if (!known.has_value() && Voters(state).Find(sender) != nullptr) {
-    BecomeFollower(state, epoch, sender);
+  if (!known.has_value()) {
+    LearnLeader(state, sender);
   }
   return RaftError::kNone;
 }
@@ -141,8 +141,8 @@ bool AdoptFromResponse(RaftState& state, NodeId from, const ResponseHeader& head
     TraceRejected(state, from, fmt::format("names leader {}, known is {}", *named, *known));
     return false;
   }
-  if (named.has_value() && !known.has_value() && Voters(state).Find(*named) != nullptr) {
-    BecomeFollower(state, state.epoch, *named);
+  if (named.has_value() && !known.has_value()) {
+    LearnLeader(state, *named);
     return false;
   }
   return header.error == RaftError::kNone;

@@ -269,6 +269,22 @@ void AdoptEpoch(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id) 
   }
 }
 
+void LearnLeader(RaftState& state, NodeId leader_id) {
+  KVORUM_CHECK(!LeaderOfEpoch(state).has_value(), "leader {} of epoch {} was known", leader_id,
+               state.epoch);
+  if (HasAddress(state, leader_id)) {
+    BecomeFollower(state, state.epoch, leader_id);
+    return;
+  }
+  if (auto* unattached = std::get_if<Unattached>(&state.role)) {
+    unattached->leader_id = leader_id;
+  } else if (auto* prospective = std::get_if<Prospective>(&state.role)) {
+    prospective->leader_id = leader_id;
+  }
+  SaveQuorumState(state);
+  AnnounceLeadership(state);
+}
+
 void RecordVote(RaftState& state, const ReplicaKey& candidate) {
   KVORUM_CHECK(!state.voted_key.has_value() || *state.voted_key == candidate,
                "second vote in epoch {}: {} after {}", state.epoch, candidate, *state.voted_key);

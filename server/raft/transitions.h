@@ -36,6 +36,10 @@ void BecomeResigned(RaftState& state);
 // Unattached.
 void AdoptEpoch(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id);
 
+// Adopts the leader of the present epoch: Follower if it has an address, else its id is remembered.
+// REQUIRES: none was known.
+void LearnLeader(RaftState& state, NodeId leader_id);
+
 // Records a granted vote in the present epoch. REQUIRES: Unattached or Prospective, not voted for
 // another.
 void RecordVote(RaftState& state, const ReplicaKey& candidate);
