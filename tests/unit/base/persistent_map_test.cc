@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -192,6 +193,32 @@ TEST(PersistentMapTest, AgreesWithStdMapUnderRandomChangesAndKeepsOldVersions) {
   for (const auto& [old_map, old_model] : versions) {
     ExpectSame(old_map, old_model);
   }
+}
+
+// Images are read on other threads while the loop makes the next; TSan judges this test.
+TEST(PersistentMapTest, OldCopiesAreReadAndDroppedElsewhereWhileNewOnesAreMade) {
+  PersistentMap<int, int> map;
+  for (int i = 0; i < 1'000; ++i) {
+    map.Insert(i, 0);
+  }
+  std::vector<std::thread> readers;
+  for (int round = 1; round <= 8; ++round) {
+    readers.emplace_back([copy = map, round]() mutable {
+      int64_t sum = 0;
+      for (const auto& [key, value] : copy) {
+        sum += value;
+      }
+      EXPECT_EQ(sum, 1'000 * (round - 1));
+      copy = PersistentMap<int, int>();
+    });
+    for (int i = 0; i < 1'000; ++i) {
+      map.Insert(i, round);
+    }
+  }
+  for (std::thread& reader : readers) {
+    reader.join();
+  }
+  map.CheckStructure();
 }
 
 }  // namespace
