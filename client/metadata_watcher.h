@@ -23,8 +23,9 @@ struct MetadataWatcherOptions {
   std::string subscriber_id;  // for people, at most 256 bytes
   // Where to begin; absent: with a snapshot.
   std::optional<v1::Position> resume_from;
-  // How long a node may take to connect and to say Hello.
-  std::chrono::milliseconds hello_timeout{3000};
+  // How long a node may take to say Hello. Longer than a controller that is behind waits before it
+  // says GoAway (3 s).
+  std::chrono::milliseconds hello_timeout{4000};
   // A stream that is silent for three bookmark intervals is dead; never less than this.
   std::chrono::milliseconds min_silence{500};
 };

@@ -45,8 +45,10 @@ TEST(ControllerClientTest, FollowsTheLeaderHintAtOnceAndStaysThere) {
 
 TEST(ControllerClientTest, SendsTheClusterIdUnlessTheRequestHasOne) {
   FakeController leader;
+  std::mutex mutex;
   std::vector<std::string> seen;
   leader.on_get = [&](const v1::GetEntryRequest& request, auto&) {
+    const std::lock_guard<std::mutex> lock(mutex);
     seen.push_back(request.cluster_id());
     return grpc::Status::OK;
   };
@@ -55,6 +57,7 @@ TEST(ControllerClientTest, SendsTheClusterIdUnlessTheRequestHasOne) {
   ASSERT_TRUE(client.GetEntry(request).ok());
   request.set_cluster_id("cluster-b");
   ASSERT_TRUE(client.GetEntry(request).ok());
+  const std::lock_guard<std::mutex> lock(mutex);
   EXPECT_THAT(seen, ::testing::ElementsAre("cluster-a", "cluster-b"));
 }
 
