@@ -49,6 +49,18 @@ pid_t Spawn(const std::vector<std::string>& arguments, int output) {
   return pid;
 }
 
+bool IsFree(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  KVORUM_CHECK(fd >= 0, "socket failed");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool is_free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return is_free;
+}
+
 int ToExitCode(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -124,22 +136,21 @@ CommandResult RunCommand(const std::vector<std::string>& argv) {
 }
 
 std::vector<int> FreePorts(int count) {
-  std::vector<int> sockets;
+  // Below the range from which the kernel takes ports for outgoing connections: a port stays free
+  // while the process that listens on it is being restarted. Each test program has a stretch of its
+  // own, so that programs that run side by side do not choose the same before they listen.
+  constexpr int kFirstPort = 10'000;
+  constexpr int kStretch = 100;
+  constexpr int kStretches = 220;
+  static int next = kFirstPort + static_cast<int>(getpid()) % kStretches * kStretch;
   std::vector<int> ports;
-  for (int i = 0; i < count; ++i) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    KVORUM_CHECK(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0,
-                 "bind failed");
-    socklen_t length = sizeof(address);
-    getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length);
-    ports.push_back(ntohs(address.sin_port));
-    sockets.push_back(fd);  // all at once, so that they differ
-  }
-  for (const int fd : sockets) {
-    close(fd);
+  for (int tries = 0; ports.size() < static_cast<size_t>(count); ++tries) {
+    KVORUM_CHECK(tries < kStretches * kStretch, "no {} ports are free", count);
+    const int port = next;
+    next = next + 1 == kFirstPort + kStretches * kStretch ? kFirstPort : next + 1;
+    if (IsFree(port)) {
+      ports.push_back(port);
+    }
   }
   return ports;
 }
