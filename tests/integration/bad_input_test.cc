@@ -1,0 +1,482 @@
+// What a stranger, a broken client or an attacker may send to the client listener: refused with a
+// code, a reason and a sentence, and without any effect.
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <limits>
+#include <random>
+
+#include "tests/integration/bad_input_fixture.h"
+#include "tests/integration/stream_reader.h"
+
+namespace kvorum::testing {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::Eq;
+
+constexpr auto kInvalidArgument = grpc::StatusCode::INVALID_ARGUMENT;
+constexpr auto kFailedPrecondition = grpc::StatusCode::FAILED_PRECONDITION;
+constexpr auto kNotFound = grpc::StatusCode::NOT_FOUND;
+constexpr auto kUnimplemented = grpc::StatusCode::UNIMPLEMENTED;
+constexpr auto kResourceExhausted = grpc::StatusCode::RESOURCE_EXHAUSTED;
+constexpr auto kAborted = grpc::StatusCode::ABORTED;
+constexpr auto kAlreadyExists = grpc::StatusCode::ALREADY_EXISTS;
+
+constexpr char kPut[] = "kvorum.v1.EntryService/Put";
+constexpr char kGet[] = "kvorum.v1.EntryService/Get";
+constexpr char kDelete[] = "kvorum.v1.EntryService/Delete";
+constexpr char kList[] = "kvorum.v1.EntryService/List";
+constexpr char kRegister[] = "kvorum.v1.BrokerService/RegisterBroker";
+constexpr char kUnregister[] = "kvorum.v1.BrokerService/UnregisterBroker";
+constexpr char kHeartbeat[] = "kvorum.v1.BrokerService/Heartbeat";
+constexpr char kAcknowledge[] = "kvorum.v1.BrokerService/AcknowledgeMetadata";
+constexpr char kListBrokers[] = "kvorum.v1.BrokerService/ListBrokers";
+constexpr char kCreateTopics[] = "kvorum.v1.TopicService/CreateTopics";
+constexpr char kDeleteTopics[] = "kvorum.v1.TopicService/DeleteTopics";
+constexpr char kCreatePartitions[] = "kvorum.v1.TopicService/CreatePartitions";
+constexpr char kAlterPartition[] = "kvorum.v1.TopicService/AlterPartition";
+constexpr char kListTopics[] = "kvorum.v1.TopicService/ListTopics";
+constexpr char kGetTopic[] = "kvorum.v1.TopicService/GetTopic";
+constexpr char kSubscribe[] = "kvorum.v1.MetadataStreamService/Subscribe";
+
+// Bytes that gRPC can't parse are answered by gRPC (UNIMPLEMENTED in its callback API) or, where we
+// parse, by us.
+::testing::Matcher<grpc::StatusCode> IsUnparseable() {
+  return AnyOf(Eq(kUnimplemented), Eq(kInvalidArgument));
+}
+
+TEST_F(BadInputTest, RefusesBytesThatAreNoMessage) {
+  std::minstd_rand random(7);
+  std::vector<std::string> garbage = {
+      std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 12),  // endless varint
+      std::string("\x0a\x7f\x61", 3),                                       // truncated string
+      std::string("\x0a\x02\xc3\x28", 4),                                   // cluster_id: no UTF-8
+      std::string("\x0a\x04\x66\x6f\x6f\x00\x07", 7),                       // field number 0
+  };
+  std::string nested;  // 150 groups that are never closed
+  for (int i = 0; i < 150; ++i) {
+    nested += "\x7b";
+  }
+  garbage.push_back(nested);
+  for (int i = 0; i < 20; ++i) {
+    std::string bytes;
+    for (int n = 0; n < 64; ++n) {
+      bytes.push_back(static_cast<char>(random() & 0xff));
+    }
+    garbage.push_back(bytes + "\xff");
+  }
+  for (const std::string& method : ClientMethods()) {
+    const auto probe = MakeRequest(method);
+    for (const std::string& bytes : garbage) {
+      if (probe->ParseFromString(bytes)) {
+        continue;  // by chance it is one
+      }
+      EXPECT_THAT(Send(method, bytes).status.error_code(), IsUnparseable()) << method;
+    }
+  }
+}
+
+TEST_F(BadInputTest, TreatsUnknownFieldsAsAnEmptyRequest) {
+  const std::string unknown("\xf8\x07\x01", 3);  // field 127
+  const std::string wrong_type("\x08\x01", 2);   // cluster_id as a number
+  for (const std::string& bytes : {std::string(), unknown, wrong_type}) {
+    for (const std::string& method : CommandMethods()) {
+      const RawAnswer answer = Send(method, bytes);
+      ASSERT_FALSE(answer.status.ok()) << method;
+      // Broker 0 is not there; everything else lacks what it needs.
+      EXPECT_EQ(answer.status.error_code(), method == kUnregister ? kNotFound : kInvalidArgument)
+          << method << ": " << answer.status.error_message();
+      EXPECT_FALSE(answer.reason().empty()) << method;
+    }
+  }
+}
+
+TEST_F(BadInputTest, RefusesUnknownMethods) {
+  for (const char* method : {"kvorum.v1.EntryService/Nuke", "kvorum.v1.NoService/Put",
+                             "kvorum.v2.EntryService/Put", "../../etc/passwd", "", "/"}) {
+    EXPECT_EQ(Send(method, "").status.error_code(), kUnimplemented) << method;
+  }
+  // The controllers' service is not for clients.
+  for (const std::string& method : RaftMethods()) {
+    EXPECT_EQ(Send(method, "").status.error_code(), kUnimplemented) << method;
+  }
+}
+
+TEST_F(BadInputTest, RefusesMessagesAndMetadataThatAreTooLarge) {
+  for (const std::string& method : ClientMethods()) {
+    auto request = MakeRequest(method);
+    request->GetReflection()->SetString(request.get(),
+                                        request->GetDescriptor()->FindFieldByName("cluster_id"),
+                                        std::string(5 << 20, 'x'));
+    EXPECT_EQ(Send(method, request->SerializeAsString()).status.error_code(), kResourceExhausted)
+        << method;
+    const RawAnswer answer = Call(
+        channel_, {.method = method, .bytes = "", .metadata = {{"k", std::string(20'000, 'v')}}});
+    EXPECT_EQ(answer.status.error_code(), kResourceExhausted)
+        << method << ": " << answer.status.error_message();
+  }
+}
+
+TEST_F(BadInputTest, RefusesTheWrongClusterOnEveryMethod) {
+  std::vector<BadRequest> cases;
+  for (const std::string& method : ClientMethods()) {
+    for (const std::string& id : {std::string("another"), std::string(10'000, 'x')}) {
+      cases.push_back({method, fmt::format("cluster_id: '{}'", id), kFailedPrecondition,
+                       "INCONSISTENT_CLUSTER_ID"});
+    }
+  }
+  ExpectRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
+  std::vector<BadRequest> cases;
+  for (const std::string& method : CommandMethods()) {
+    cases.push_back({method, "options { wait: 99 }", kInvalidArgument, "INVALID_REQUEST"});
+    cases.push_back({method, "options { wait: -1 }", kInvalidArgument, "INVALID_REQUEST"});
+    for (const char* options :
+         {"request_id: 'x'", "wait_timeout { seconds: 1 }", "wait_timeout { seconds: -1 }",
+          "if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
+      cases.push_back({method, fmt::format("options {{ {} }}", options), kUnimplemented,
+                       "UNIMPLEMENTED_FIELD"});
+    }
+  }
+  for (const std::string& method : QueryMethods()) {
+    cases.push_back({method, "options { consistency: 77 }", kInvalidArgument, "INVALID_REQUEST"});
+    cases.push_back(
+        {method, "options { min_position { offset: 1 } }", kUnimplemented, "UNIMPLEMENTED_FIELD"});
+  }
+  ExpectRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesPagesThatAreNone) {
+  std::vector<BadRequest> cases;
+  for (const std::string& method : ListMethods()) {
+    const std::string base = method == kGetTopic ? "topic { name: 't' } " : "";
+    for (const std::string& page :
+         {std::string("page_size: -1"), std::string("page_size: 10001"),
+          std::string("page_size: 2147483647"), std::string("page_token: 'x'"),
+          fmt::format("page_token: '{}'", std::string(16, '0')),
+          fmt::format("page_token: '{}'", std::string(100'000, 'a')),
+          std::string("page_token: '\\001\\002'")}) {
+      cases.push_back({method, fmt::format("{}page {{ {} }}", base, page), kInvalidArgument,
+                       "INVALID_REQUEST"});
+    }
+  }
+  ExpectRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesBadEntries) {
+  const std::string long_key(513, 'k');
+  const std::string large(65'537, 'v');
+  std::vector<BadRequest> cases = {
+      {kPut, "", kInvalidArgument, "INVALID_KEY"},
+      {kPut, "key: 'k' expected_version: -1", kInvalidArgument, "INVALID_REQUEST"},
+      {kPut, "key: 'k' expected_version: 0", kAborted, "INVALID_UPDATE_VERSION"},
+      {kPut, "key: 'k' expected_version: 9223372036854775807", kAborted, "INVALID_UPDATE_VERSION"},
+      {kPut, "key: 'new' expected_version: 1", kAborted, "INVALID_UPDATE_VERSION"},
+      {kPut, fmt::format("key: 'k' value: '{}'", large), kInvalidArgument, "VALUE_TOO_LARGE"},
+      {kPut, fmt::format("key: 'k' value: '{}'", std::string(4 << 20, 'v')), kInvalidArgument,
+       "VALUE_TOO_LARGE"},
+      {kDelete, "key: 'k' expected_version: 0", kInvalidArgument, "INVALID_REQUEST"},
+      {kDelete, "key: 'k' expected_version: -9223372036854775808", kInvalidArgument,
+       "INVALID_REQUEST"},
+      {kDelete, "key: 'k' expected_version: 1000000", kAborted, "INVALID_UPDATE_VERSION"},
+      {kDelete, "key: 'missing'", kNotFound, "UNKNOWN_KEY"},
+      {kGet, "key: 'missing'", kNotFound, "UNKNOWN_KEY"},
+      {kList, fmt::format("prefix: '{}'", long_key), kInvalidArgument, "INVALID_KEY"},
+      {kList, "prefix: 'a\\nb'", kInvalidArgument, "INVALID_KEY"},
+  };
+  for (const char* method : {kPut, kGet, kDelete}) {
+    for (const std::string& key :
+         {std::string(), long_key, std::string("a\\000b"), std::string("a\\nb"),
+          std::string("\\177"), std::string("\\302\\200")}) {
+      cases.push_back({method, fmt::format("key: '{}'", key), kInvalidArgument, "INVALID_KEY"});
+    }
+  }
+  ExpectRefused(cases);
+}
+
+// Printable keys in any script are welcome; formats in them are not read by anybody.
+TEST_F(BadInputTest, KeepsOddButPrintableKeysAsTheyAre) {
+  for (const char* key : {"%n%s%x",
+                          "\xe2\x80\xae"
+                          "abc",
+                          "\xf0\x9f\x98\x80", "a/b/../c", "'; --"}) {
+    auto request = MakePut(key, "v");
+    request.mutable_options()->set_validate_only(true);
+    EXPECT_TRUE(client_->PutEntry(request).ok()) << key;
+  }
+}
+
+TEST_F(BadInputTest, RefusesBadRegistrations) {
+  const std::string id = "broker_id: 9 ";
+  const std::string incarnation = "incarnation_id: '0123456789abcdef' ";
+  const std::string endpoint = "endpoints { name: 'P' host: 'localhost' port: 9092 } ";
+  std::string many;
+  for (int i = 0; i < 1000; ++i) {
+    many += fmt::format("endpoints {{ name: 'P{}' host: 'h' port: 1 }} ", i);
+  }
+  std::vector<BadRequest> cases = {
+      {kRegister, "broker_id: -1 " + incarnation + endpoint, kInvalidArgument, "INVALID_REQUEST"},
+      {kRegister, "broker_id: -2147483648 " + incarnation + endpoint, kInvalidArgument,
+       "INVALID_REQUEST"},
+      {kRegister, id + endpoint, kInvalidArgument, "INVALID_REQUEST"},
+      {kRegister, id + incarnation, kInvalidArgument, "INVALID_REQUEST"},
+      {kRegister, id + "incarnation_id: 'short' " + endpoint, kInvalidArgument,
+       "INVALID_REGISTRATION"},
+      {kRegister, id + fmt::format("incarnation_id: '{}' ", Repeat("\\000", 16)) + endpoint,
+       kInvalidArgument, "INVALID_REGISTRATION"},
+      {kRegister, id + fmt::format("incarnation_id: '{}' ", std::string(100'000, 'x')) + endpoint,
+       kInvalidArgument, "INVALID_REGISTRATION"},
+      {kRegister, id + incarnation + many, kInvalidArgument, "INVALID_REGISTRATION"},
+      {kRegister, id + incarnation + endpoint + endpoint, kInvalidArgument, "INVALID_REGISTRATION"},
+      {kRegister, id + incarnation + endpoint + "rack: 'a\\nb'", kInvalidArgument,
+       "INVALID_REGISTRATION"},
+      {kRegister, id + incarnation + endpoint + fmt::format("rack: '{}'", std::string(256, 'r')),
+       kInvalidArgument, "INVALID_REGISTRATION"},
+      {kRegister, "broker_id: 1 " + incarnation + endpoint, kAlreadyExists,
+       "DUPLICATE_BROKER_REGISTRATION"},
+      {kUnregister, "broker_id: -1", kInvalidArgument, "INVALID_REQUEST"},
+      {kUnregister, "broker_id: 99", kNotFound, "BROKER_ID_NOT_REGISTERED"},
+  };
+  for (const std::string& bad :
+       {std::string("name: 'P' host: 'h' port: 0"), std::string("name: 'P' host: 'h' port: 65536"),
+        std::string("name: 'P' host: 'h' port: 4294967295"),
+        std::string("name: '' host: 'h' port: 1"), std::string("name: 'P' host: '' port: 1"),
+        std::string("name: 'P' host: 'a b' port: 1"),
+        std::string("name: 'P' host: 'a\\nb' port: 1"),
+        fmt::format("name: 'P' host: '{}' port: 1", std::string(256, 'h')),
+        fmt::format("name: '{}' host: 'h' port: 1", std::string(256, 'P'))}) {
+    cases.push_back({kRegister, id + incarnation + fmt::format("endpoints {{ {} }}", bad),
+                     kInvalidArgument, "INVALID_REGISTRATION"});
+  }
+  ExpectRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesBadReportsOfBrokers) {
+  const int64_t epoch = broker_->epoch();
+  std::vector<BadRequest> cases;
+  for (const char* method : {kHeartbeat, kAcknowledge}) {
+    for (const auto& [text, code, reason] :
+         std::vector<std::tuple<std::string, grpc::StatusCode, std::string>>{
+             {"broker_id: -1", kInvalidArgument, "INVALID_REQUEST"},
+             {"broker_id: 99 broker_epoch: 1", kNotFound, "BROKER_ID_NOT_REGISTERED"},
+             {fmt::format("broker_id: 1 broker_epoch: {}", epoch - 1), kFailedPrecondition,
+              "STALE_BROKER_EPOCH"},
+             {fmt::format("broker_id: 1 broker_epoch: {}", epoch + 1), kFailedPrecondition,
+              "STALE_BROKER_EPOCH"},
+             {"broker_id: 1 broker_epoch: -9223372036854775808", kFailedPrecondition,
+              "STALE_BROKER_EPOCH"},
+             {Sender() + "applied_offset: -1", kInvalidArgument, "INVALID_REQUEST"},
+             {Sender() + "applied_offset: 1000000", kInvalidArgument, "INVALID_REQUEST"},
+             {Sender() + "applied_offset: 9223372036854775807", kInvalidArgument,
+              "INVALID_REQUEST"}}) {
+      cases.push_back({method, text, code, reason});
+    }
+  }
+  cases.push_back({kAcknowledge,
+                   Sender() + fmt::format("rejected {{ message: '{}' }}", std::string(1025, 'm')),
+                   kInvalidArgument, "INVALID_REQUEST"});
+  ExpectRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesBadTopicRequests) {
+  const std::string name = "topics { name: 'x' } ";
+  ExpectRefused({
+      {kCreateTopics, "", kInvalidArgument, "INVALID_REQUEST"},
+      {kCreateTopics, Repeat(name, 1001), kInvalidArgument, "POLICY_VIOLATION"},
+      {kCreateTopics, "topics { name: 'x' partition_count: 1000000000 }", kInvalidArgument,
+       "POLICY_VIOLATION"},
+      {kCreateTopics, "topics { name: 'x' partition_count: 2147483647 }", kInvalidArgument,
+       "POLICY_VIOLATION"},
+      // 10,000 partitions and the topic itself: one record more than a batch holds.
+      {kCreateTopics, "topics { name: 'x' partition_count: 10000 }", kInvalidArgument,
+       "REQUEST_TOO_LARGE"},
+      {kDeleteTopics, "", kInvalidArgument, "INVALID_REQUEST"},
+      {kDeleteTopics, Repeat(name, 1001), kInvalidArgument, "POLICY_VIOLATION"},
+      {kCreatePartitions, "", kInvalidArgument, "INVALID_REQUEST"},
+      {kCreatePartitions, Repeat(name, 1001), kInvalidArgument, "POLICY_VIOLATION"},
+      {kCreatePartitions, "topics { name: 't' new_partition_count: 2147483647 }", kInvalidArgument,
+       "POLICY_VIOLATION"},
+      {kGetTopic, "", kInvalidArgument, "INVALID_REQUEST"},
+      {kGetTopic, "topic { name: 'missing' }", kNotFound, "UNKNOWN_TOPIC_OR_PARTITION"},
+      {kGetTopic, "topic { topic_id: 'nonsense' }", kInvalidArgument, "INVALID_REQUEST"},
+      {kGetTopic, "topic { topic_id: '00000000-0000-4000-8000-000000000001' }", kNotFound,
+       "UNKNOWN_TOPIC_ID"},
+      {kListTopics, fmt::format("name_prefix: '{}'", std::string(250, 'x')), kInvalidArgument,
+       "INVALID_REQUEST"},
+  });
+}
+
+TEST_F(BadInputTest, RefusesBadTopicsOneByOne) {
+  std::vector<BadItem> cases = {
+      {kCreateTopics, "topics { name: 't' }", kAlreadyExists, "TOPIC_ALREADY_EXISTS"},
+      {kCreateTopics, "topics { name: 'x' partition_count: -2 }", kInvalidArgument,
+       "INVALID_PARTITIONS"},
+      {kCreateTopics, "topics { name: 'x' partition_count: -2147483648 }", kInvalidArgument,
+       "INVALID_PARTITIONS"},
+      {kCreateTopics, "topics { name: 'x' replication_factor: -2 }", kInvalidArgument,
+       "INVALID_REPLICATION_FACTOR"},
+      {kCreateTopics, "topics { name: 'x' replication_factor: 2 }", kInvalidArgument,
+       "INVALID_REPLICATION_FACTOR"},
+      {kCreateTopics, "topics { name: 'x' replication_factor: 2147483647 }", kInvalidArgument,
+       "INVALID_REPLICATION_FACTOR"},
+      {kCreateTopics, "topics { name: 'x' partition_count: 1 assignments { replicas: 1 } }",
+       kInvalidArgument, "INVALID_REQUEST"},
+      {kCreateTopics, "topics { name: 'x' } topics { name: 'x' }", kInvalidArgument,
+       "INVALID_REQUEST"},
+      {kCreateTopics, "topics { name: 'x' } topics { name: '..' } all_or_nothing: true",
+       kInvalidArgument, "INVALID_REQUEST"},
+      {kDeleteTopics, "topics { name: 'missing' }", kNotFound, "UNKNOWN_TOPIC_OR_PARTITION"},
+      {kDeleteTopics, "topics { topic_id: 'nonsense' }", kInvalidArgument, "INVALID_REQUEST"},
+      {kDeleteTopics, "topics { }", kInvalidArgument, "INVALID_REQUEST"},
+      {kCreatePartitions, "topics { name: 'missing' new_partition_count: 2 }", kNotFound,
+       "UNKNOWN_TOPIC_OR_PARTITION"},
+      {kCreatePartitions, "topics { name: 't' new_partition_count: 3 }", kInvalidArgument,
+       "INVALID_PARTITIONS"},
+      {kCreatePartitions, "topics { name: 't' new_partition_count: -1 }", kInvalidArgument,
+       "INVALID_PARTITIONS"},
+      {kCreatePartitions, "topics { name: 't' new_partition_count: -2147483648 }", kInvalidArgument,
+       "INVALID_PARTITIONS"},
+      {kCreatePartitions,
+       "topics { name: 't' new_partition_count: 5 assignments { "
+       "partition_index: 3 replicas: 1 } }",
+       kInvalidArgument, "INVALID_REPLICA_ASSIGNMENT"},
+  };
+  for (const std::string& name :
+       {std::string(), std::string(250, 'x'), std::string("."), std::string(".."),
+        std::string("a/b"), std::string("a\\000b"), std::string("a\\nb"), std::string("%n"),
+        std::string("\\342\\200\\256abc"), std::string("\\360\\237\\230\\200"), std::string(" ")}) {
+    cases.push_back({kCreateTopics, fmt::format("topics {{ name: '{}' }}", name), kInvalidArgument,
+                     "INVALID_TOPIC_EXCEPTION"});
+  }
+  for (const char* assignments :
+       {"assignments { }", "assignments { replicas: [1, 1] }", "assignments { replicas: 2 }",
+        "assignments { replicas: -1 }", "assignments { partition_index: 1 replicas: 1 }",
+        "assignments { partition_index: -1 replicas: 1 }",
+        "assignments { replicas: 1 } assignments { replicas: 1 }"}) {
+    cases.push_back({kCreateTopics, fmt::format("topics {{ name: 'x' {} }}", assignments),
+                     kInvalidArgument, "INVALID_REPLICA_ASSIGNMENT"});
+  }
+  ExpectItemRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesBadAlterPartitionRequests) {
+  const std::string good_item = fmt::format(
+      "topic_id: '{}' leader_epoch: 0 partition_epoch: 0 new_isr {{ broker_id: 1 }} ", topic_id());
+  ExpectRefused({
+      {kAlterPartition, "broker_id: -1", kInvalidArgument, "INVALID_REQUEST"},
+      {kAlterPartition, Sender(), kInvalidArgument, "INVALID_REQUEST"},
+      {kAlterPartition, Sender() + Repeat("partitions { } ", 10'001), kInvalidArgument,
+       "INVALID_REQUEST"},
+      {kAlterPartition, fmt::format("broker_id: 99 partitions {{ {} }}", good_item), kNotFound,
+       "BROKER_ID_NOT_REGISTERED"},
+      {kAlterPartition,
+       fmt::format("broker_id: 1 broker_epoch: 999999 partitions {{ {} }}", good_item),
+       kFailedPrecondition, "STALE_BROKER_EPOCH"},
+  });
+  std::vector<BadItem> cases;
+  const auto add = [&](const std::string& item, grpc::StatusCode code, const std::string& reason) {
+    cases.push_back(
+        {kAlterPartition, Sender() + fmt::format("partitions {{ {} }}", item), code, reason});
+  };
+  const std::string topic = fmt::format("topic_id: '{}' ", topic_id());
+  add("", kInvalidArgument, "INVALID_REQUEST");
+  add("topic_id: '00000000-0000-4000-8000-000000000001'", kNotFound, "UNKNOWN_TOPIC_ID");
+  add(topic + "partition_index: 3", kNotFound, "UNKNOWN_TOPIC_OR_PARTITION");
+  add(topic + "partition_index: -1", kNotFound, "UNKNOWN_TOPIC_OR_PARTITION");
+  add(topic + "leader_epoch: 5", grpc::StatusCode::UNAVAILABLE, "NOT_CONTROLLER");
+  add(topic + "leader_epoch: 2147483647", grpc::StatusCode::UNAVAILABLE, "NOT_CONTROLLER");
+  add(topic + "leader_epoch: -1", kFailedPrecondition, "FENCED_LEADER_EPOCH");
+  add(topic + "partition_epoch: 5", grpc::StatusCode::UNAVAILABLE, "NOT_CONTROLLER");
+  add(topic + "partition_epoch: -1", kAborted, "INVALID_UPDATE_VERSION");
+  add(topic, kInvalidArgument, "INVALID_REQUEST");  // no in-sync replicas at all
+  add(topic + "new_isr { broker_id: 1 } new_isr { broker_id: 1 }", kInvalidArgument,
+      "INVALID_REQUEST");
+  add(topic + "new_isr { broker_id: 1 } new_isr { broker_id: 2 }", kInvalidArgument,
+      "INVALID_REQUEST");
+  add(topic + "new_isr { broker_id: 1 } leader_recovery_state: 9", kInvalidArgument,
+      "INVALID_REQUEST");
+  add(topic + "new_isr { broker_id: 1 } leader_recovery_state: 1", kInvalidArgument,
+      "INVALID_REQUEST");
+  add(topic + "new_isr { broker_id: 1 broker_epoch: 12345678 }", kFailedPrecondition,
+      "INELIGIBLE_REPLICA");
+  ExpectItemRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesBadSubscriptions) {
+  const auto answer = client_->ListBrokers({});
+  ASSERT_TRUE(answer.ok());
+  const v1::Position end = answer->header().applied();
+  const std::string good = fmt::format("generation: {} ", end.generation());
+  ExpectRefused({
+      {kSubscribe, fmt::format("subscriber_id: '{}'", std::string(257, 's')), kInvalidArgument,
+       "INVALID_REQUEST"},
+      {kSubscribe, "broker_id: -1", kInvalidArgument, "INVALID_REQUEST"},
+      {kSubscribe, "broker_id: 1 broker_epoch: -1", kInvalidArgument, "INVALID_REQUEST"},
+      {kSubscribe, fmt::format("resume_from {{ {} offset: -1 }}", good), kInvalidArgument,
+       "INVALID_REQUEST"},
+      {kSubscribe, fmt::format("resume_from {{ {} offset: -9223372036854775808 }}", good),
+       kInvalidArgument, "INVALID_REQUEST"},
+      {kSubscribe, fmt::format("resume_from {{ {} epoch: -1 }}", good), kInvalidArgument,
+       "INVALID_REQUEST"},
+      {kSubscribe, "resume_from { generation: 1 offset: 1 }", kFailedPrecondition,
+       "GENERATION_MISMATCH"},
+      {kSubscribe,
+       fmt::format("resume_from {{ {} epoch: {} offset: {} }}", good, end.epoch(),
+                   end.offset() + 1),
+       grpc::StatusCode::OUT_OF_RANGE, "POSITION_OUT_OF_RANGE"},
+      {kSubscribe,
+       fmt::format("resume_from {{ {} epoch: {} offset: {} }}", good, end.epoch(),
+                   end.offset() + 1'000'000'000'000),
+       grpc::StatusCode::OUT_OF_RANGE, "POSITION_OUT_OF_RANGE"},
+      {kSubscribe, fmt::format("resume_from {{ {} offset: 9223372036854775807 }}", good),
+       grpc::StatusCode::OUT_OF_RANGE, "POSITION_OUT_OF_RANGE"},
+  });
+}
+
+TEST_F(BadInputTest, ResetsASubscriberWhosePositionIsNoPlaceInTheLog) {
+  const auto answer = client_->ListBrokers({});
+  ASSERT_TRUE(answer.ok());
+  v1::Position diverged = answer->header().applied();
+  diverged.set_epoch(diverged.epoch() + 7);
+  const StreamReader reader(cluster_.endpoint(leader_), diverged);
+  ASSERT_TRUE(Eventually([&] { return reader.Snapshot().snapshots() == 1; }));
+  EXPECT_EQ(reader.Snapshot().resets(), 1);
+  EXPECT_EQ(reader.Snapshot().entries().at("k"), "v");
+}
+
+TEST_F(BadInputTest, AFollowerRefusesWritesAndLinearizableReadsAndNamesTheLeader) {
+  const int follower = (leader_ + 1) % cluster_.size();
+  const auto channel = MakeRawChannel(cluster_.endpoint(follower));
+  std::vector<std::string> methods = CommandMethods();
+  methods.insert(methods.end(), QueryMethods().begin(), QueryMethods().end());
+  methods.insert(methods.end(), {kHeartbeat, kAcknowledge});
+  for (const std::string& method : methods) {
+    const RawAnswer answer = Call(channel, {.method = method, .bytes = ""});
+    ASSERT_FALSE(answer.status.ok()) << method;
+    const client::CallError error = answer.error();
+    EXPECT_EQ(error.code, grpc::StatusCode::UNAVAILABLE) << method << ": " << error.message;
+    EXPECT_EQ(error.reason_name, "NOT_CONTROLLER") << method;
+    EXPECT_EQ(error.outcome, client::Outcome::kNotExecuted) << method;
+    EXPECT_EQ(error.leader_id, leader_ + 1) << method;
+    EXPECT_EQ(error.leader_endpoint, cluster_.endpoint(leader_)) << method;
+  }
+}
+
+TEST_F(BadInputTest, ADeadlineThatIsTooShortHurtsOnlyItsCaller) {
+  for (int i = 0; i < 50; ++i) {
+    const RawAnswer answer =
+        Call(channel_, {.method = kListBrokers, .bytes = "", .timeout = milliseconds(i % 3)});
+    if (!answer.status.ok()) {
+      EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kvorum::testing
