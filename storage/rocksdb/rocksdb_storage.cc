@@ -205,13 +205,11 @@ void RocksDbStorage::WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk,
 
 void RocksDbStorage::WriteSnapshotNow(const SnapshotId& id, const ChunkSource& next_chunk,
                                       WriteDone done) {
-  if (snapshots_->IsFrozen(id)) {
-    done(absl::OkStatus());  // the same state under the same name
-    return;
-  }
   const auto snapshot = snapshots_->WriteChunks(id, next_chunk);
   if (snapshot.ok()) {
     Freeze(*snapshot, std::move(done));
+  } else if (absl::IsAlreadyExists(snapshot.status())) {
+    done(absl::OkStatus());  // the same state under the same name
   } else {
     done(snapshot.status());
   }

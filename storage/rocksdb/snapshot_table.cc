@@ -114,6 +114,9 @@ absl::StatusOr<FrozenSnapshot> SnapshotTable::WriteChunks(const SnapshotId& id,
                                                           const Storage::ChunkSource& next_chunk) {
   {
     MutexLock lock(mutex_);
+    if (frozen_.contains(KeyOf(id))) {
+      return absl::AlreadyExistsError(fmt::format("snapshot {} is frozen", id));
+    }
     if (!in_progress_.insert(KeyOf(id)).second) {
       return absl::FailedPreconditionError(fmt::format("snapshot {} is being written already", id));
     }

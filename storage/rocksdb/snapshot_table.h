@@ -42,7 +42,8 @@ class SnapshotTable {
   std::optional<SnapshotId> latest() const EXCLUDES_LOCK(mutex_);
   bool IsFrozen(const SnapshotId& id) const EXCLUDES_LOCK(mutex_);
 
-  // Stores all chunks durably, not yet frozen. FailedPrecondition while the same one is written.
+  // Stores all chunks durably, not yet frozen. AlreadyExists if it is frozen, FailedPrecondition
+  // while the same one is written.
   absl::StatusOr<FrozenSnapshot> WriteChunks(const SnapshotId& id,
                                              const Storage::ChunkSource& next_chunk)
       EXCLUDES_LOCK(mutex_);
