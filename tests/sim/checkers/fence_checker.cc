@@ -1,0 +1,70 @@
+#include "tests/sim/checkers/fence_checker.h"
+
+#include <algorithm>
+
+#include "server/base/check.h"
+#include "server/metadata/record_codec.h"
+#include "tests/sim/sim_process.h"
+
+namespace kvorum::sim {
+
+void FenceChecker::OnActiveController(const SimProcess& process, bool active) {
+  const NodeId node = process.id().node;
+  if (active) {
+    active_since_[node] = process.LocalNow().now;
+  } else {
+    active_since_.erase(node);
+  }
+  std::erase_if(contacts_, [node](const auto& entry) { return entry.first.first == node; });
+}
+
+void FenceChecker::OnContact(const SimProcess& process, int32_t broker, bool wants_fence) {
+  if (process.node().active_controller().is_active()) {
+    contacts_[{process.id().node, broker}] = {.when = process.LocalNow().now,
+                                              .wants_fence = wants_fence};
+  }
+}
+
+void FenceChecker::OnSubmit(const SimProcess& process, const StorageWrite& write) {
+  if (!process.node().active_controller().is_active()) {
+    return;
+  }
+  for (const RecordBatch& batch : write.append) {
+    if (batch.is_control) {
+      continue;
+    }
+    const absl::StatusOr<std::vector<v1::MetadataRecord>> records = DecodeRecords(*batch.payload);
+    KVORUM_CHECK(records.ok(), "batch at {}: {}", batch.base_offset, records.status().ToString());
+    for (const v1::MetadataRecord& record : *records) {
+      if (record.has_broker_registration_change()) {
+        const v1::BrokerRegistrationChangeRecord& change = record.broker_registration_change();
+        world_.log.Hit(change.fenced() ? Mark::kBrokerFenced : Mark::kBrokerUnfenced);
+        if (change.fenced()) {
+          CheckFence(process, change.broker_id());
+        }
+      }
+    }
+  }
+}
+
+void FenceChecker::CheckFence(const SimProcess& process, int32_t broker) const {
+  const NodeId node = process.id().node;
+  const auto active = active_since_.find(node);
+  KVORUM_CHECK(active != active_since_.end(), "invariant 34 FenceJustified: {} is not active",
+               process.id());
+  TimePoint since = active->second;
+  const auto contact = contacts_.find({node, broker});
+  if (contact != contacts_.end()) {
+    if (contact->second.wants_fence) {
+      return;
+    }
+    since = std::max(since, contact->second.when);
+  }
+  const Duration silent = process.LocalNow().now - since;
+  KVORUM_CHECK(silent >= world_.options.broker_session_timeout,
+               "invariant 34 FenceJustified: {} fences broker {} after {} ms of silence",
+               process.id(), broker,
+               std::chrono::duration_cast<std::chrono::milliseconds>(silent).count());
+}
+
+}  // namespace kvorum::sim

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "server/base/time.h"
+#include "storage/types/storage_write.h"
+#include "tests/sim/world.h"
+
+namespace kvorum::sim {
+
+// Invariant 34 FenceJustified: whoever fences a broker has itself not heard of it for a whole
+// session, counted from when it became active, or was asked to. Owned by Checks.
+class FenceChecker {
+ public:
+  explicit FenceChecker(World& world) : world_(world) {}
+
+  void OnActiveController(const SimProcess& process, bool active);
+  void OnContact(const SimProcess& process, int32_t broker, bool wants_fence);
+  void OnSubmit(const SimProcess& process, const StorageWrite& write);
+
+ private:
+  struct Contact {
+    TimePoint when;  // by the clock of the process
+    bool wants_fence = false;
+  };
+
+  void CheckFence(const SimProcess& process, int32_t broker) const;
+
+  World& world_;
+  std::map<NodeId, TimePoint> active_since_;
+  std::map<std::pair<NodeId, int32_t>, Contact> contacts_;
+};
+
+}  // namespace kvorum::sim

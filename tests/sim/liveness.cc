@@ -1,0 +1,223 @@
+#include "tests/sim/liveness.h"
+
+#include <algorithm>
+#include <map>
+
+#include "server/base/check.h"
+#include "tests/sim/checkers/checks.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/sim_process.h"
+
+namespace kvorum::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kCheckInterval = milliseconds(100);
+constexpr Duration kQuietTime = seconds(4);
+// Heartbeats, long polls and NoOps cost some tens of turns; a loop that spins costs thousands.
+constexpr uint64_t kMaxQuietTurnsPerSecond = 600;
+
+}  // namespace
+
+Liveness::Liveness(World& world, Brokers& brokers, Clients& clients, Random random)
+    : world_(world), brokers_(brokers), clients_(clients), random_(random) {}
+
+void Liveness::ChooseCore() {
+  std::vector<NodeId> voters;
+  for (const auto& [id, machine] : world_.controllers) {
+    if (machine->is_voter()) {
+      voters.push_back(id);
+    }
+  }
+  const size_t minority = voters.size() - world_.voters.majority();
+  const bool all = world_.options.liveness == LivenessMode::kAllHealthy;
+  for (size_t i = 0; i < (all ? 0 : minority); ++i) {
+    const size_t chosen = random_.Below(voters.size());
+    others_.insert(voters[chosen]);
+    voters.erase(voters.begin() + static_cast<int64_t>(chosen));
+  }
+  core_.insert(voters.begin(), voters.end());
+}
+
+void Liveness::StartEverybody() {
+  const bool send_only = world_.options.liveness == LivenessMode::kMinoritySendOnly;
+  for (const auto& [id, machine] : world_.controllers) {
+    if (!others_.contains(id) || send_only) {
+      if (!machine->is_up()) {
+        machine->Start();
+      }
+    } else if (machine->is_up()) {
+      machine->Crash();
+    }
+  }
+  for (const NodeId id : others_) {
+    world_.log.Hit(send_only ? Mark::kLivenessWithSendOnlyNode : Mark::kLivenessWithMinorityDown);
+    for (const auto& [other, machine] : world_.controllers) {
+      world_.network->CutLink(other, id);
+    }
+    for (const auto& broker : brokers_) {
+      world_.cut_paths.insert({broker->id(), id});
+    }
+    for (int i = 0; i < world_.options.workload.clients; ++i) {
+      world_.cut_paths.insert({kFirstClientActor + i, id});
+    }
+  }
+  // One broker may be dead for good.
+  const bool one_dead = brokers_.size() > 1 && random_.OneIn(1, 2);
+  for (const auto& broker : brokers_) {
+    broker->Calm();
+    const bool stays_dead = one_dead && broker == brokers_.front();
+    if (stays_dead && broker->is_up()) {
+      broker->Crash();
+    } else if (!stays_dead && !broker->is_up()) {
+      broker->Start();
+    }
+  }
+}
+
+void Liveness::RunFor(Duration length) {
+  const TimePoint end = world_.queue.now() + length;
+  while (world_.queue.RunNext(end)) {
+  }
+}
+
+void Liveness::Run() {
+  world_.log.Line("liveness phase");
+  ChooseCore();
+  StartEverybody();
+  for (const auto& client : clients_) {
+    client->Stop();
+  }
+  const SimOptions& options = world_.options;
+  const TimePoint deadline = world_.queue.now() + options.election_timeout * 10 + seconds(30) +
+                             options.broker_session_timeout * 2;
+  std::string missing = Missing();
+  while (!missing.empty() && world_.queue.now() < deadline) {
+    RunFor(kCheckInterval);
+    // Whoever shut down or lost its disk during the fault phase may only exit now.
+    for (const NodeId id : core_) {
+      if (!world_.controllers.at(id)->is_up()) {
+        world_.controllers.at(id)->Start();
+      }
+    }
+    for (const auto& broker : brokers_) {
+      if (!broker->is_up() && broker != brokers_.front()) {
+        broker->Start();
+      }
+    }
+    missing = Missing();
+  }
+  KVORUM_CHECK(missing.empty(), "liveness: {}", missing);
+  CheckStaysQuiet();
+}
+
+SimProcess* Liveness::Leader() const {
+  SimProcess* leader = nullptr;
+  for (const NodeId id : core_) {
+    SimProcess* process = world_.RunningOn(id);
+    if (process != nullptr && process->node().core().is_leader()) {
+      if (leader != nullptr) {
+        return nullptr;
+      }
+      leader = process;
+    }
+  }
+  return leader;
+}
+
+std::string Liveness::MissingInCore() const {
+  const SimProcess* leader = Leader();
+  if (leader == nullptr) {
+    return "L1: not exactly one leader";
+  }
+  for (const auto& [id, machine] : world_.controllers) {
+    if (others_.contains(id)) {
+      continue;
+    }
+    const SimProcess* process = machine->process();
+    if (process == nullptr || process->is_shutting_down()) {
+      return fmt::format("L1: node {} is not up", id);
+    }
+    const raft::RaftCore& core = process->node().core();
+    if (core.epoch() != leader->node().core().epoch() || core.leader_id() != leader->id().node) {
+      return fmt::format("L1: node {} does not follow node {}", id, leader->id().node);
+    }
+    if (target_.has_value() &&
+        process->node().committed_image()->provenance().end_offset < *target_) {
+      return fmt::format("L3: node {} has applied {} of {}", id,
+                         process->node().committed_image()->provenance().end_offset, *target_);
+    }
+  }
+  return "";
+}
+
+std::string Liveness::MissingInBrokers() const {
+  for (const auto& broker : brokers_) {
+    const Broker* known = world_.ghost.image()->brokers().Find(BrokerId(broker->id()));
+    if (!broker->is_up()) {
+      if (known != nullptr && !known->is_fenced) {
+        return fmt::format("L6: broker {} is dead and not fenced", broker->id());
+      }
+      continue;
+    }
+    if (broker->applied_end() < *target_) {
+      return fmt::format("L5: broker {} has applied {} of {}", broker->id(),
+                         broker->applied_end(), *target_);
+    }
+    if (known == nullptr || known->is_fenced || known->epoch.value() != broker->broker_epoch()) {
+      return fmt::format("L6: broker {} lives and is not unfenced", broker->id());
+    }
+  }
+  return "";
+}
+
+std::string Liveness::Missing() {
+  if (std::string missing = MissingInCore(); !missing.empty()) {
+    return missing;
+  }
+  for (const auto& client : clients_) {
+    if (client->is_busy() && !final_puts_started_) {
+      return "L4: a client's call is still pending";
+    }
+  }
+  if (!final_puts_started_) {
+    final_puts_started_ = true;
+    for (const auto& client : clients_) {
+      client->PutUntilAcknowledged();
+    }
+  }
+  for (const auto& client : clients_) {
+    if (!client->is_acknowledged()) {
+      return "L2: a client's write is not acknowledged";
+    }
+  }
+  if (!target_.has_value()) {
+    target_ = world_.ghost.end_offset();
+    return "L3: nobody was looked at";
+  }
+  return MissingInBrokers();
+}
+
+void Liveness::CheckStaysQuiet() {
+  const Epoch epoch = Leader()->node().core().epoch();
+  std::map<NodeId, uint64_t> turns;
+  for (const NodeId id : core_) {
+    turns[id] = world_.RunningOn(id)->turns();
+  }
+  const Duration length = kQuietTime + world_.options.fetch_timeout * 2;
+  RunFor(length);
+  const SimProcess* leader = Leader();
+  KVORUM_CHECK(leader != nullptr && leader->node().core().epoch() == epoch,
+               "liveness: L1: the epoch grows beyond {} without a fault", epoch);
+  for (const NodeId id : core_) {
+    const uint64_t per_second =
+        (world_.RunningOn(id)->turns() - turns[id]) / static_cast<uint64_t>(length / seconds(1));
+    KVORUM_CHECK(per_second <= kMaxQuietTurnsPerSecond,
+                 "invariant 40 Bounded: node {} takes {} turns per second while nothing happens",
+                 id, per_second);
+  }
+}
+
+}  // namespace kvorum::sim

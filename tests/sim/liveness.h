@@ -1,0 +1,51 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/base/random.h"
+#include "tests/sim/sim_broker.h"
+#include "tests/sim/sim_client.h"
+#include "tests/sim/world.h"
+
+namespace kvorum::sim {
+
+// What must come true once faults stop, while a majority of the voters is well: L1 one leader and
+// no more elections, L2 writes commit, L3 all agree, L4 every call ends, L5 streams catch up, L6
+// brokers are fenced and unfenced. And that a quiet cluster stays quiet (40 Bounded). Owned by the
+// simulation.
+class Liveness {
+ public:
+  using Brokers = std::vector<std::unique_ptr<SimBroker>>;
+  using Clients = std::vector<std::unique_ptr<SimClient>>;
+
+  Liveness(World& world, Brokers& brokers, Clients& clients, Random random);
+
+  // Runs the whole phase. REQUIRES: the nemesis has stopped.
+  void Run();
+
+ private:
+  void ChooseCore();
+  void StartEverybody();
+  void RunFor(Duration length);
+  void CheckStaysQuiet();
+  // What is still missing; empty: nothing.
+  std::string Missing();
+  std::string MissingInCore() const;
+  std::string MissingInBrokers() const;
+  SimProcess* Leader() const;
+
+  World& world_;
+  Brokers& brokers_;
+  Clients& clients_;
+  Random random_;
+  std::set<NodeId> core_;    // voters that must work
+  std::set<NodeId> others_;  // that stay down or can only send
+  std::optional<Offset> target_;  // everything below it must reach everybody
+  bool final_puts_started_ = false;
+};
+
+}  // namespace kvorum::sim

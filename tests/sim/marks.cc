@@ -1,0 +1,110 @@
+#include "tests/sim/marks.h"
+
+#include "server/base/check.h"
+
+namespace kvorum::sim {
+namespace {
+
+// In the order of Mark.
+constexpr std::array<std::string_view, kMarkCount> kNames = {
+    "became_unattached",
+    "became_prospective",
+    "became_candidate",
+    "became_leader",
+    "became_follower",
+    "became_resigned",
+    "vote_granted",
+    "vote_rejected",
+    "pre_vote_granted",
+    "pre_vote_rejected",
+    "appended",
+    "truncated",
+    "high_watermark",
+    "diverging_fetch",
+    "check_quorum_failed",
+    "leader_connection_refused",
+    "request_rejected",
+    "crash",
+    "crash_all",
+    "crash_lost_writes",
+    "restart",
+    "clean_shutdown",
+    "pause",
+    "partition",
+    "one_way_link",
+    "bridge_partition",
+    "heal",
+    "slow_disk",
+    "write_failed",
+    "read_failed",
+    "damage_refused",
+    "message_dropped",
+    "message_duplicated",
+    "message_misrouted",
+    "foreign_cluster_message",
+    "rogue_fetch",
+    "rogue_vote",
+    "connection_refused",
+    "truncated_committed_elsewhere",
+    "speculation_dropped",
+    "client_ok",
+    "client_not_controller",
+    "client_leader_not_available",
+    "client_outcome_unknown",
+    "client_timeout",
+    "client_connection_refused",
+    "client_shed",
+    "client_shutting_down",
+    "client_deadline_exceeded",
+    "client_conflict",
+    "compare_and_set_ok",
+    "linearizable_read",
+    "linearizable_read_failed",
+    "local_read",
+    "local_read_behind",
+    "topic_created",
+    "topic_deleted",
+    "topic_grown",
+    "isr_changed",
+    "stream_snapshot",
+    "stream_resumed",
+    "stream_resumed_from_log",
+    "stream_reset",
+    "stream_go_away",
+    "stream_closed_with_error",
+    "stream_bookmark",
+    "commit_in_parts",
+    "slow_subscriber",
+    "broker_crash",
+    "broker_restart",
+    "broker_stale_epoch",
+    "broker_fenced",
+    "broker_unfenced",
+    "broker_shutdown",
+    "broker_unregistered",
+    "backpressure",
+    "publisher_log_read",
+    "position_discarded",
+    "liveness_with_minority_down",
+    "liveness_with_send_only_node",
+};
+static_assert(!kNames.back().empty(), "a mark without a name");
+
+}  // namespace
+
+std::string_view MarkName(Mark mark) { return kNames[static_cast<size_t>(mark)]; }
+
+Mark MarkOf(raft::RaftTraceKind kind) {
+  const auto index = static_cast<size_t>(kind);
+  KVORUM_CHECK(index <= static_cast<size_t>(Mark::kRequestRejected), "trace kind {} has no mark",
+               index);
+  return static_cast<Mark>(index);
+}
+
+void Marks::Add(const Marks& other) {
+  for (size_t i = 0; i < kMarkCount; ++i) {
+    counts[i] += other.counts[i];
+  }
+}
+
+}  // namespace kvorum::sim

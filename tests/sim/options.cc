@@ -1,0 +1,180 @@
+#include "tests/sim/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kvorum::sim {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Duration LogUniformMs(Random& random, int64_t low, int64_t high) {
+  return milliseconds(LogUniform(random, low, high));
+}
+
+uint32_t MaybePermille(Random& random, int64_t high) {
+  return random.OneIn(1, 2) ? static_cast<uint32_t>(LogUniform(random, 1, high)) : 0;
+}
+
+size_t LogUniformSize(Random& random, int64_t low, int64_t high) {
+  return static_cast<size_t>(LogUniform(random, low, high));
+}
+
+void DrawTimeouts(Random& random, SimOptions& options) {
+  options.election_timeout = LogUniformMs(random, 200, 2000);
+  options.fetch_timeout = options.election_timeout * random.Between(2, 4);
+  options.fetch_max_wait = options.fetch_timeout / random.Between(3, 6);
+  options.request_timeout = options.election_timeout * random.Between(1, 3);
+  options.broker_session_timeout = LogUniformMs(random, 2000, 9000);
+  options.max_idle_interval = LogUniformMs(random, 200, 1000);
+  options.bookmark_interval = LogUniformMs(random, 300, 1500);
+}
+
+// Small limits are as likely as large ones: what is behind them runs only when they are reached.
+void DrawLimits(Random& random, SimOptions& options) {
+  options.fetch_max_bytes = static_cast<uint32_t>(LogUniform(random, 1, 1 << 20));
+  options.recent_batches_max_bytes = LogUniformSize(random, 1, 1 << 20);
+  options.apply_max_bytes = LogUniformSize(random, 1, 1 << 20);
+  options.max_inflight_append_bytes = LogUniformSize(random, 200, 1 << 20);
+  options.max_pending_replies = LogUniformSize(random, 2, 20'000);
+  options.tail_max_bytes = LogUniformSize(random, 200, 1 << 20);
+  options.max_message_bytes = LogUniformSize(random, 128, 128 << 10);
+  options.max_turn_events = static_cast<int>(LogUniform(random, 1, 256));
+}
+
+void DrawNetwork(Random& random, SimOptions& options) {
+  NetworkFaults& network = options.network;
+  network.min_delay = microseconds(LogUniform(random, 50, 2000));
+  const int64_t election_us =
+      std::chrono::duration_cast<microseconds>(options.election_timeout).count();
+  network.max_delay =
+      network.min_delay + microseconds(LogUniform(random, 50, std::max<int64_t>(
+                                                                   100, election_us / 2)));
+  network.drop_permille = MaybePermille(random, 300);
+  network.duplicate_permille = MaybePermille(random, 500);
+  network.misroute_permille = MaybePermille(random, 20);
+  options.disk.min_delay = microseconds(LogUniform(random, 20, 2000));
+  options.disk.max_delay = options.disk.min_delay + microseconds(LogUniform(random, 50, 100'000));
+}
+
+void DrawNemesis(Random& random, SimOptions& options) {
+  NemesisOptions& nemesis = options.nemesis;
+  nemesis.mean_interval = LogUniformMs(random, 200, 6000);
+  const auto coin = [&random] { return random.OneIn(1, 2); };
+  nemesis.crash = coin();
+  nemesis.crash_all = coin();
+  nemesis.shutdown = coin();
+  nemesis.pause = coin();
+  nemesis.partition = coin();
+  nemesis.one_way = coin();
+  nemesis.slow_disk = coin();
+  nemesis.storage_failure = coin();
+  nemesis.damage = random.OneIn(1, 4);
+  nemesis.intruder = coin();
+  nemesis.broker_crash = coin();
+  nemesis.broker_partition = coin();
+  nemesis.stream_cut = coin();
+}
+
+}  // namespace
+
+int64_t LogUniform(Random& random, int64_t low, int64_t high) {
+  // A random number of bits, then a uniform value of that many: no floating point, so that the
+  // result is the same on every machine.
+  int64_t doublings = 0;
+  while ((low << (doublings + 1)) <= high) {
+    ++doublings;
+  }
+  const int64_t base = low << random.Between(0, doublings);
+  return random.Between(base, std::min(high, base * 2));
+}
+
+Duration DrawBetween(Random& random, Duration low, Duration high) {
+  return Duration(random.Between(low.count(), std::max(low, high).count()));
+}
+
+SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
+  // Not the run's own stream: drawing one option more must not change the rest of an old seed more
+  // than it has to.
+  Random random(seed ^ 0x6b766f72756d0001ULL);
+  SimOptions options;
+  options.seed = seed;
+  options.fault_phase = fault_phase;
+  options.voters = random.OneIn(1, 12) ? 1 : random.OneIn(2, 3) ? 3 : 5;
+  options.observers = random.OneIn(1, 4) ? 1 : 0;
+  options.brokers = static_cast<int>(random.Between(1, 4));
+  DrawTimeouts(random, options);
+  DrawLimits(random, options);
+  DrawNetwork(random, options);
+  options.max_turn_delay = microseconds(LogUniform(random, 10, 3000));
+  options.max_clock_drift_ppm =
+      random.OneIn(1, 2) ? static_cast<int>(LogUniform(random, 10, 100'000)) : 0;
+  DrawNemesis(random, options);
+  options.workload.clients = static_cast<int>(random.Between(1, 5));
+  options.workload.mean_think_time = LogUniformMs(random, 20, 600);
+  options.workload.keys = static_cast<int>(random.Between(1, 20));
+  options.workload.max_value_bytes = static_cast<uint32_t>(LogUniform(random, 16, 2000));
+  options.workload.call_timeout = LogUniformMs(random, 300, 5000);
+  options.liveness = random.OneIn(1, 2)   ? LivenessMode::kAllHealthy
+                     : random.OneIn(1, 2) ? LivenessMode::kMinorityDown
+                                          : LivenessMode::kMinoritySendOnly;
+  if (options.voters < 3) {
+    options.liveness = LivenessMode::kAllHealthy;
+  }
+  options.reencode_batches = seed % 16 == 5;
+  return options;
+}
+
+NetworkFaults CalmNetwork() {
+  return {.min_delay = microseconds(100), .max_delay = microseconds(2000)};
+}
+
+DiskFaults CalmDisk() {
+  return {.min_delay = microseconds(100), .max_delay = microseconds(2000)};
+}
+
+std::string ToText(const SimOptions& options) {
+  const auto ms = [](Duration d) { return std::chrono::duration_cast<milliseconds>(d).count(); };
+  const auto us = [](Duration d) { return std::chrono::duration_cast<microseconds>(d).count(); };
+  const NemesisOptions& n = options.nemesis;
+  std::string faults;
+  const auto add = [&faults](bool on, std::string_view name) {
+    if (on) {
+      faults += fmt::format("{}{}", faults.empty() ? "" : ",", name);
+    }
+  };
+  add(n.crash, "crash");
+  add(n.crash_all, "crash_all");
+  add(n.shutdown, "shutdown");
+  add(n.pause, "pause");
+  add(n.partition, "partition");
+  add(n.one_way, "one_way");
+  add(n.slow_disk, "slow_disk");
+  add(n.storage_failure, "storage_failure");
+  add(n.damage, "damage");
+  add(n.intruder, "intruder");
+  add(n.broker_crash, "broker_crash");
+  add(n.broker_partition, "broker_partition");
+  add(n.stream_cut, "stream_cut");
+  return fmt::format(
+      "voters={} observers={} brokers={} clients={} election_ms={} fetch_timeout_ms={} "
+      "fetch_wait_ms={} request_ms={} fetch_bytes={} recent_bytes={} apply_bytes={} "
+      "inflight_bytes={} tail_bytes={} message_bytes={} turn_us={} turn_events={} drift_ppm={} "
+      "net_us={}..{} drop={} duplicate={} misroute={} disk_us={}..{} think_ms={} nemesis_ms={} "
+      "faults={} liveness={} reencode={}",
+      options.voters, options.observers, options.brokers, options.workload.clients,
+      ms(options.election_timeout), ms(options.fetch_timeout), ms(options.fetch_max_wait),
+      ms(options.request_timeout), options.fetch_max_bytes, options.recent_batches_max_bytes,
+      options.apply_max_bytes, options.max_inflight_append_bytes, options.tail_max_bytes,
+      options.max_message_bytes, us(options.max_turn_delay), options.max_turn_events,
+      options.max_clock_drift_ppm, us(options.network.min_delay), us(options.network.max_delay),
+      options.network.drop_permille, options.network.duplicate_permille,
+      options.network.misroute_permille, us(options.disk.min_delay), us(options.disk.max_delay),
+      ms(options.workload.mean_think_time), ms(n.mean_interval), faults,
+      static_cast<int>(options.liveness), options.reencode_batches);
+}
+
+}  // namespace kvorum::sim

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "server/base/random.h"
+#include "server/base/time.h"
+
+namespace kvorum::sim {
+
+// What the network does to one message.
+struct NetworkFaults {
+  Duration min_delay{};
+  Duration max_delay{};
+  uint32_t drop_permille = 0;
+  uint32_t duplicate_permille = 0;
+  uint32_t misroute_permille = 0;  // arrives at another controller than it was meant for
+};
+
+struct DiskFaults {
+  Duration min_delay{};
+  Duration max_delay{};
+};
+
+// Which actions the nemesis may take; off: never.
+struct NemesisOptions {
+  Duration mean_interval = std::chrono::milliseconds(1500);
+  bool crash = false;
+  bool crash_all = false;
+  bool shutdown = false;
+  bool pause = false;
+  bool partition = false;
+  bool one_way = false;
+  bool slow_disk = false;
+  bool storage_failure = false;
+  bool damage = false;
+  bool intruder = false;
+  bool broker_crash = false;
+  bool broker_partition = false;
+  bool stream_cut = false;
+};
+
+struct WorkloadOptions {
+  int clients = 3;
+  Duration mean_think_time = std::chrono::milliseconds(100);
+  int keys = 12;
+  uint32_t max_value_bytes = 64;
+  Duration call_timeout = std::chrono::milliseconds(3000);
+};
+
+// How the liveness phase treats the minority that need not work.
+enum class LivenessMode { kAllHealthy, kMinorityDown, kMinoritySendOnly };
+
+// Everything that is fixed for one run. Each seed draws every class of faults on or off and its
+// intensity ("swarm testing"), since some bugs show only when other faults are rare.
+struct SimOptions {
+  uint64_t seed = 0;
+  Duration fault_phase = std::chrono::seconds(30);
+  bool print_events = false;
+
+  std::string cluster_id = "9c7a6d2e-5b0f-4f43-8d1c-0a1b2c3d4e5f";
+  int voters = 3;
+  int observers = 0;
+  int brokers = 3;
+
+  Duration election_timeout{};
+  Duration fetch_timeout{};
+  Duration fetch_max_wait{};
+  Duration request_timeout{};
+  uint32_t fetch_max_bytes = 0;
+  Duration broker_session_timeout{};
+  Duration max_idle_interval{};
+  Duration bookmark_interval{};
+  size_t recent_batches_max_bytes = 0;
+  size_t apply_max_bytes = 0;
+  size_t max_inflight_append_bytes = 0;
+  size_t max_pending_replies = 0;
+  size_t tail_max_bytes = 0;
+  size_t max_message_bytes = 0;
+
+  // Loop behaviour: how late a turn may come and how many events it may take.
+  Duration max_turn_delay{};
+  int max_turn_events = 64;
+  int max_clock_drift_ppm = 0;
+
+  NetworkFaults network;
+  DiskFaults disk;
+  NemesisOptions nemesis;
+  WorkloadOptions workload;
+  LivenessMode liveness = LivenessMode::kAllHealthy;
+  bool reencode_batches = false;  // pass every batch through its codec
+};
+
+SimOptions DrawOptions(uint64_t seed, Duration fault_phase);
+
+// A calm network and quick disks, for the liveness phase.
+NetworkFaults CalmNetwork();
+DiskFaults CalmDisk();
+
+// One line with everything that was drawn.
+std::string ToText(const SimOptions& options);
+
+// A value between low and high whose logarithm is uniform.
+int64_t LogUniform(Random& random, int64_t low, int64_t high);
+Duration DrawBetween(Random& random, Duration low, Duration high);
+
+}  // namespace kvorum::sim

@@ -1,0 +1,316 @@
+#include "tests/sim/sim_broker.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "server/base/check.h"
+#include "server/base/errors.h"
+#include "tests/sim/checkers/checks.h"
+#include "tests/sim/sim_process.h"
+
+namespace kvorum::sim {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr Duration kRetryDelay = milliseconds(100);
+constexpr Duration kStreamWatchInterval = milliseconds(500);
+constexpr Duration kIsrChangeInterval = milliseconds(1500);
+constexpr int kHeartbeatsPerSession = 5;
+
+}  // namespace
+
+SimBroker::SimBroker(World& world, ClientChecker& checker, int id, Random random)
+    : world_(world),
+      checker_(checker),
+      id_(id),
+      random_(random),
+      finder_(world, random_.Fork()) {}
+
+Offset SimBroker::applied_end() const {
+  const StreamChecker::State& state =
+      stream_checker_.has_value() ? stream_checker_->state() : state_;
+  return Offset(state.position.has_value() ? state.position->offset() : 0);
+}
+
+void SimBroker::Later(Duration delay, void (SimBroker::*task)()) {
+  const Duration jittered = DrawBetween(random_, delay / 2, delay * 3 / 2);
+  world_.queue.After(jittered, [this, task, life = life_] {
+    if (is_up_ && life_ == life) {
+      (this->*task)();
+    }
+  });
+}
+
+void SimBroker::Start() {
+  KVORUM_CHECK(!is_up_, "broker {} is up", id_);
+  ++life_;
+  world_.log.Line("broker {} starts, life {}", id_, life_);
+  is_up_ = true;
+  is_leaving_ = false;
+  wants_fence_ = false;
+  incarnation_ = Uuid::FromRandom(random_);
+  broker_epoch_.reset();
+  if (random_.OneIn(1, 2)) {
+    state_ = {};  // lost its disk, or keeps nothing
+  }
+  read_delay_ = random_.OneIn(1, 4) ? DrawBetween(random_, {}, milliseconds(300)) : Duration{};
+  Later(kRetryDelay, &SimBroker::Register);
+  Later(kRetryDelay, &SimBroker::Subscribe);
+  Later(kStreamWatchInterval, &SimBroker::WatchStream);
+  Later(kIsrChangeInterval, &SimBroker::ChangeIsr);
+}
+
+void SimBroker::Crash() {
+  KVORUM_CHECK(is_up_, "broker {} is down", id_);
+  world_.log.Line("broker {} stops", id_);
+  EndStream();
+  is_up_ = false;
+}
+
+void SimBroker::Leave() { is_leaving_ = true; }
+
+void SimBroker::CutStream() { EndStream(); }
+
+template <typename T>
+void SimBroker::Call(ClientCall<T> call, void (SimBroker::*on_result)(const CallResult<T>&)) {
+  call.actor = id_;
+  call.to = finder_.target();
+  call.timeout = world_.options.workload.call_timeout;
+  call.on_result = [this, on_result, life = life_](CallResult<T> result) {
+    if (!is_up_ || life_ != life) {
+      return;
+    }
+    if (result.kind != CallResult<T>::Kind::kAnswered) {
+      finder_.TryAnother();
+    } else if (!result.answer.ok()) {
+      finder_.OnError(result.answer.status());
+    }
+    (this->*on_result)(result);
+  };
+  StartCall(world_, random_, std::move(call));
+}
+
+void SimBroker::SendCommand(
+    controller::Command command,
+    void (SimBroker::*on_result)(const CallResult<controller::CommandReply>&)) {
+  ClientCall<controller::CommandReply> call;
+  call.is_command = true;
+  call.invoke = [command](SimProcess& process, Now now, TimePoint deadline, auto done) {
+    process.node().HandleCommand(now, command, deadline, std::move(done));
+  };
+  call.on_leave = [this, command, before = world_.ghost.end_offset()](
+                      SimProcess& process, const absl::StatusOr<controller::CommandReply>& reply) {
+    checker_.OnWriteAnswered(process, command, before, reply);
+  };
+  Call(std::move(call), on_result);
+}
+
+void SimBroker::Register() {
+  v1::RegisterBrokerRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  request.set_broker_id(id_);
+  request.set_incarnation_id(incarnation_.ToBytes());
+  v1::Endpoint& endpoint = *request.add_endpoints();
+  endpoint.set_name("PLAINTEXT");
+  endpoint.set_host(fmt::format("b{}", id_));
+  endpoint.set_port(9092);
+  SendCommand(request, &SimBroker::OnRegistered);
+}
+
+void SimBroker::OnRegistered(const CallResult<controller::CommandReply>& result) {
+  if (!result.answer.ok()) {
+    Later(kRetryDelay, &SimBroker::Register);
+    return;
+  }
+  broker_epoch_ = std::get<v1::RegisterBrokerResponse>(*result.answer).broker_epoch();
+  world_.log.Line("broker {} registered, epoch {}", id_, *broker_epoch_);
+  Heartbeat();
+}
+
+void SimBroker::Heartbeat() {
+  if (!is_leaving_ && random_.OneIn(1, 40)) {
+    wants_fence_ = !is_calm_ && !wants_fence_;
+  }
+  v1::HeartbeatRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  request.set_broker_id(id_);
+  request.set_broker_epoch(*broker_epoch_);
+  request.set_applied_offset(applied_end().value());
+  request.set_want_fence(wants_fence_ && !is_calm_);
+  request.set_want_shutdown(is_leaving_);
+  ClientCall<controller::BrokerReportReply> call;
+  call.invoke = [this, request](SimProcess& process, Now now, TimePoint, auto done) {
+    const auto& latest = process.node().active_controller().latest();
+    const Broker* known =
+        latest == nullptr ? nullptr : latest->brokers().Find(BrokerId(request.broker_id()));
+    if (known != nullptr && known->epoch.value() == request.broker_epoch()) {
+      world_.checks->OnBrokerContact(process, id_,
+                                     request.want_fence() || request.want_shutdown());
+    }
+    process.node().HandleBrokerReport(now, request, std::move(done));
+  };
+  call.on_leave = [this](SimProcess& process,
+                         const absl::StatusOr<controller::BrokerReportReply>& reply) {
+    checker_.OnReportAnswered(process, reply);
+  };
+  Call(std::move(call), &SimBroker::OnHeartbeat);
+}
+
+void SimBroker::OnHeartbeat(const CallResult<controller::BrokerReportReply>& result) {
+  const Duration interval = world_.options.broker_session_timeout / kHeartbeatsPerSession;
+  if (result.answer.ok()) {
+    const auto& reply = std::get<v1::HeartbeatResponse>(*result.answer);
+    if (is_leaving_ && reply.should_shutdown()) {
+      world_.log.Hit(Mark::kBrokerShutdown);
+      Crash();
+      return;
+    }
+    Later(interval, &SimBroker::Heartbeat);
+    return;
+  }
+  const ErrorReason reason = GetErrorReason(result.answer.status());
+  if (reason == ErrorReason::kStaleBrokerEpoch || reason == ErrorReason::kBrokerIdNotRegistered) {
+    // Somebody else is this broker now, or it was removed: the process ends and is started anew.
+    world_.log.Hit(Mark::kBrokerStaleEpoch);
+    Crash();
+    Start();
+    return;
+  }
+  Later(kRetryDelay, &SimBroker::Heartbeat);
+}
+
+void SimBroker::Subscribe() {
+  if (stream_ != nullptr) {
+    return;
+  }
+  auto node = world_.controllers.begin();
+  std::advance(node, static_cast<int64_t>(random_.Below(world_.controllers.size())));
+  const NodeId to = std::exchange(stream_hint_, std::nullopt).value_or(node->first);
+  SimProcess* process = world_.RunningOn(to);
+  if (process == nullptr || world_.IsCut(id_, to)) {
+    Later(kRetryDelay, &SimBroker::Subscribe);
+    return;
+  }
+  v1::SubscribeRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  request.set_subscriber_id(fmt::format("broker-{}", id_));
+  request.set_broker_id(id_);
+  if (state_.position.has_value()) {
+    *request.mutable_resume_from() = *state_.position;
+  }
+  stream_ = std::make_shared<SimStream>(world_, process->id(), id_, random_.Fork());
+  stream_->Connect(this);
+  stream_->SetReadDelay(read_delay_);
+  stream_checker_.emplace(world_, id_, state_);
+  last_message_ = world_.queue.now();
+  process->publisher().Subscribe(stream_, std::move(request));
+}
+
+void SimBroker::OnStreamMessage(const std::string& bytes) {
+  world_.log.MixNow();
+  last_message_ = world_.queue.now();
+  v1::SubscribeResponse response;
+  KVORUM_CHECK(response.ParseFromString(bytes), "broker {}: a delivery is no SubscribeResponse",
+               id_);
+  for (const v1::MetadataUpdate& update : response.updates()) {
+    stream_checker_->OnUpdate(update);
+    if (update.has_go_away()) {
+      stream_hint_ = SimController::ParseClientEndpoint(update.go_away().hint());
+    }
+  }
+  if (read_delay_ > Duration{}) {
+    world_.log.Hit(Mark::kSlowSubscriber);
+  }
+}
+
+void SimBroker::OnStreamEnd(const absl::Status& status) {
+  world_.log.Line("broker {} stream ends: {}", id_, status.ToString());
+  if (!status.ok() && !absl::IsUnavailable(status)) {
+    world_.log.Hit(Mark::kStreamClosedWithError);
+  }
+  const ErrorReason reason = GetErrorReason(status);
+  KVORUM_CHECK(reason != ErrorReason::kPositionOutOfRange &&
+                   reason != ErrorReason::kPositionDiscarded,
+               "invariant 32 StreamResume: broker {}: {}", id_, status.ToString());
+  EndStream();
+}
+
+void SimBroker::EndStream() {
+  if (stream_ == nullptr) {
+    return;
+  }
+  state_ = stream_checker_->state();
+  stream_checker_.reset();
+  stream_->Disconnect();
+  if (SimProcess* process = world_.FindProcess(stream_->server())) {
+    process->publisher().OnDisconnected(stream_);
+  }
+  stream_.reset();
+  if (is_up_) {
+    Later(kRetryDelay, &SimBroker::Subscribe);
+  }
+}
+
+// A connection can die without a word; bookmarks tell a quiet stream from a dead one.
+void SimBroker::WatchStream() {
+  const Duration limit = world_.options.bookmark_interval * 4 + read_delay_ * 4 + milliseconds(4000);
+  if (stream_ != nullptr && world_.queue.now() - last_message_ > limit) {
+    world_.log.Line("broker {} stream is silent", id_);
+    EndStream();
+  }
+  Later(kStreamWatchInterval, &SimBroker::WatchStream);
+}
+
+void SimBroker::ChangeIsr() {
+  Later(kIsrChangeInterval, &SimBroker::ChangeIsr);
+  if (is_calm_ || !broker_epoch_.has_value()) {
+    return;
+  }
+  if (std::optional<v1::AlterPartitionRequest> request = DrawIsrChange()) {
+    SendCommand(*std::move(request), &SimBroker::OnIsrChanged);
+  }
+}
+
+void SimBroker::OnIsrChanged(const CallResult<controller::CommandReply>& result) {
+  if (result.answer.ok() &&
+      std::get<v1::AlterPartitionResponse>(*result.answer).results(0).status().code() == 0) {
+    world_.log.Hit(Mark::kIsrChanged);
+  }
+}
+
+std::optional<v1::AlterPartitionRequest> SimBroker::DrawIsrChange() {
+  const MetadataImage& image =
+      stream_checker_.has_value() ? *stream_checker_->state().image : *state_.image;
+  v1::AlterPartitionRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  request.set_broker_id(id_);
+  request.set_broker_epoch(*broker_epoch_);
+  for (const PartitionKey& key : PartitionsInSyncOn(image.topics(), BrokerId(id_))) {
+    const Topic* topic = image.topics().Find(key.topic_id);
+    const Partition* partition =
+        topic == nullptr ? nullptr : topic->partitions.Find(key.index);
+    if (partition == nullptr || partition->leader != BrokerId(id_) || !random_.OneIn(1, 2)) {
+      continue;
+    }
+    v1::AlterPartitionRequest::Item& item = *request.add_partitions();
+    item.set_topic_id(key.topic_id.ToString());
+    item.set_partition_index(key.index);
+    item.set_leader_epoch(partition->leader_epoch);
+    item.set_partition_epoch(partition->partition_epoch);
+    const bool shrink = random_.OneIn(1, 2);
+    for (const BrokerId replica : partition->replicas) {
+      const Broker* broker = image.brokers().Find(replica);
+      if (replica == BrokerId(id_) || (!shrink && broker != nullptr && !broker->is_fenced)) {
+        v1::IsrMember& member = *item.add_new_isr();
+        member.set_broker_id(replica.value());
+        member.set_broker_epoch(broker == nullptr ? -1 : broker->epoch.value());
+      }
+    }
+    return request;
+  }
+  return std::nullopt;
+}
+
+}  // namespace kvorum::sim

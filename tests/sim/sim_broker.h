@@ -1,0 +1,86 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "server/base/random.h"
+#include "server/base/uuid.h"
+#include "server/controller/commands.h"
+#include "tests/sim/checkers/client_checker.h"
+#include "tests/sim/checkers/stream_checker.h"
+#include "tests/sim/client_call.h"
+#include "tests/sim/controller_finder.h"
+#include "tests/sim/sim_stream.h"
+#include "tests/sim/world.h"
+
+namespace kvorum::sim {
+
+// A broker: registers with the active controller, heartbeats, follows the metadata stream of any
+// controller and resumes elsewhere when it ends, and, as the leader of partitions, changes their
+// in-sync replicas. Lives as long as the simulation; each life is one broker process. Owned by the
+// simulation.
+class SimBroker : public SimStream::Reader {
+ public:
+  SimBroker(World& world, ClientChecker& checker, int id, Random random);
+
+  int id() const { return id_; }
+  bool is_up() const { return is_up_; }
+  bool is_leaving() const { return is_leaving_; }
+  std::optional<int64_t> broker_epoch() const { return broker_epoch_; }
+  Offset applied_end() const;
+
+  void Start();
+  void Crash();
+  // Asks to be fenced and then stops.
+  void Leave();
+  void CutStream();
+  // No change of in-sync replicas from now on.
+  void Calm() { is_calm_ = true; }
+
+  // SimStream::Reader.
+  void OnStreamMessage(const std::string& bytes) override;
+  void OnStreamEnd(const absl::Status& status) override;
+
+ private:
+  // Runs `task` after about `delay`, unless this life is over by then.
+  void Later(Duration delay, void (SimBroker::*task)());
+  void Register();
+  void OnRegistered(const CallResult<controller::CommandReply>& result);
+  void Heartbeat();
+  void OnHeartbeat(const CallResult<controller::BrokerReportReply>& result);
+  void OnAnswerLost();
+  void Subscribe();
+  void EndStream();
+  void WatchStream();
+  void ChangeIsr();
+  std::optional<v1::AlterPartitionRequest> DrawIsrChange();
+
+  template <typename T>
+  void Call(ClientCall<T> call, void (SimBroker::*on_result)(const CallResult<T>&));
+  void SendCommand(controller::Command command,
+                   void (SimBroker::*on_result)(const CallResult<controller::CommandReply>&));
+  void OnIsrChanged(const CallResult<controller::CommandReply>& result);
+
+  World& world_;
+  ClientChecker& checker_;
+  int id_;
+  Random random_;
+  ControllerFinder finder_;
+  bool is_up_ = false;
+  bool is_leaving_ = false;
+  bool is_calm_ = false;
+  bool wants_fence_ = false;
+  int life_ = 0;
+  Uuid incarnation_;
+  std::optional<int64_t> broker_epoch_;
+
+  StreamChecker::State state_;  // applied by the streams before this one
+  std::shared_ptr<SimStream> stream_;
+  std::optional<StreamChecker> stream_checker_;
+  std::optional<NodeId> stream_hint_;
+  TimePoint last_message_{};
+  Duration read_delay_{};
+};
+
+}  // namespace kvorum::sim

@@ -1,0 +1,274 @@
+#include "tests/sim/sim_client.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "server/base/check.h"
+#include "server/base/errors.h"
+#include "tests/sim/sim_process.h"
+
+namespace kvorum::sim {
+namespace {
+
+constexpr int kTopicNames = 12;
+
+Mark MarkOfError(ErrorReason reason) {
+  switch (reason) {
+    case ErrorReason::kNotController:
+      return Mark::kClientNotController;
+    case ErrorReason::kLeaderNotAvailable:
+      return Mark::kClientLeaderNotAvailable;
+    case ErrorReason::kOutcomeUnknown:
+      return Mark::kClientOutcomeUnknown;
+    case ErrorReason::kClassShed:
+      return Mark::kClientShed;
+    case ErrorReason::kShuttingDown:
+      return Mark::kClientShuttingDown;
+    case ErrorReason::kDeadlineExceeded:
+      return Mark::kClientDeadlineExceeded;
+    default:
+      return Mark::kClientConflict;
+  }
+}
+
+}  // namespace
+
+SimClient::SimClient(World& world, ClientChecker& checker, int actor, Random random)
+    : world_(world),
+      checker_(checker),
+      actor_(actor),
+      random_(random),
+      finder_(world, random_.Fork()) {}
+
+void SimClient::Start() { ScheduleNext(); }
+
+void SimClient::ScheduleNext() {
+  is_busy_ = false;
+  if (is_stopped_ && !is_final_put_) {
+    return;
+  }
+  const Duration mean = world_.options.workload.mean_think_time;
+  world_.queue.After(DrawBetween(random_, {}, mean * 2), [this] { Next(); });
+}
+
+void SimClient::Next() {
+  if (is_busy_ || is_acknowledged_ || (is_stopped_ && !is_final_put_)) {
+    return;
+  }
+  is_busy_ = true;
+  if (is_final_put_) {
+    SendCommand(DrawPut());
+  } else if (random_.OneIn(2, 5)) {
+    SendQuery(DrawQuery());
+  } else {
+    SendCommand(DrawCommand());
+  }
+}
+
+void SimClient::PutUntilAcknowledged() {
+  is_final_put_ = true;
+  if (!is_busy_) {
+    ScheduleNext();
+  }
+}
+
+std::string SimClient::DrawKey() {
+  return fmt::format("key-{}", random_.Below(static_cast<uint64_t>(world_.options.workload.keys)));
+}
+
+std::string SimClient::DrawTopicName() {
+  return fmt::format("topic-{}", random_.Below(kTopicNames));
+}
+
+v1::PutEntryRequest SimClient::DrawPut() {
+  v1::PutEntryRequest put;
+  put.set_cluster_id(world_.options.cluster_id);
+  put.set_key(DrawKey());
+  std::string value = fmt::format("{}/{}/", actor_, ++operations_);
+  value.resize(value.size() + random_.Below(world_.options.workload.max_value_bytes), 'x');
+  put.set_value(std::move(value));
+  return put;
+}
+
+controller::Command SimClient::DrawCommand() {
+  const uint64_t kind = random_.Below(20);
+  if (kind < 8) {
+    return DrawPut();
+  }
+  if (kind < 12) {
+    v1::PutEntryRequest put = DrawPut();
+    const auto known = versions_.find(put.key());
+    put.set_expected_version(known == versions_.end() ? 0 : known->second);
+    return put;
+  }
+  if (kind < 14) {
+    v1::DeleteEntryRequest request;
+    request.set_key(DrawKey());
+    return request;
+  }
+  if (kind == 14 && random_.OneIn(1, 8)) {
+    v1::UnregisterBrokerRequest request;
+    request.set_broker_id(
+        static_cast<int32_t>(random_.Below(static_cast<uint64_t>(world_.options.brokers))));
+    world_.log.Hit(Mark::kBrokerUnregistered);
+    return request;
+  }
+  return DrawTopicCommand();
+}
+
+controller::Command SimClient::DrawTopicCommand() {
+  switch (random_.Below(5)) {
+    case 0: {
+      v1::DeleteTopicsRequest request;
+      request.add_topics()->set_name(DrawTopicName());
+      return request;
+    }
+    case 1: {
+      v1::CreatePartitionsRequest request;
+      v1::CreatePartitionsRequest::Item& item = *request.add_topics();
+      item.set_name(DrawTopicName());
+      item.set_new_partition_count(static_cast<int32_t>(random_.Between(1, 12)));
+      return request;
+    }
+    default: {
+      v1::CreateTopicsRequest request;
+      const uint64_t count = 1 + random_.Below(3);
+      for (uint64_t i = 0; i < count; ++i) {
+        v1::NewTopic& topic = *request.add_topics();
+        topic.set_name(DrawTopicName());
+        topic.set_partition_count(static_cast<int32_t>(random_.Between(1, 6)));
+        topic.set_replication_factor(static_cast<int32_t>(random_.Between(-1, 3)));
+      }
+      request.set_all_or_nothing(random_.OneIn(1, 4));
+      return request;
+    }
+  }
+}
+
+controller::Query SimClient::DrawQuery() {
+  const v1::Consistency consistency =
+      random_.OneIn(2, 3) ? v1::CONSISTENCY_LINEARIZABLE : v1::CONSISTENCY_LOCAL;
+  const auto with = [consistency](auto request) {
+    request.mutable_options()->set_consistency(consistency);
+    return controller::Query(std::move(request));
+  };
+  switch (random_.Below(8)) {
+    case 0:
+      return with(v1::ListEntriesRequest());
+    case 1:
+      return with(v1::ListBrokersRequest());
+    case 2:
+      return with(v1::ListTopicsRequest());
+    case 3: {
+      v1::GetTopicRequest request;
+      request.mutable_topic()->set_name(DrawTopicName());
+      return with(std::move(request));
+    }
+    default: {
+      v1::GetEntryRequest request;
+      request.set_key(DrawKey());
+      return with(std::move(request));
+    }
+  }
+}
+
+template <typename T>
+void SimClient::OnResult(const CallResult<T>& result) {
+  switch (result.kind) {
+    case CallResult<T>::Kind::kTimedOut:
+      world_.log.Hit(Mark::kClientTimeout);
+      finder_.TryAnother();
+      break;
+    case CallResult<T>::Kind::kRefused:
+      world_.log.Hit(Mark::kClientConnectionRefused);
+      finder_.TryAnother();
+      break;
+    case CallResult<T>::Kind::kAnswered:
+      if (result.answer.ok()) {
+        world_.log.Hit(Mark::kClientOk);
+      } else {
+        OnError(result.answer.status());
+      }
+      break;
+  }
+  ScheduleNext();
+}
+
+void SimClient::OnError(const absl::Status& status) {
+  world_.log.Hit(MarkOfError(GetErrorReason(status)));
+  finder_.OnError(status);
+}
+
+void SimClient::SendCommand(controller::Command command) {
+  ClientCall<controller::CommandReply> call;
+  call.actor = actor_;
+  call.to = finder_.target();
+  call.timeout = world_.options.workload.call_timeout;
+  call.is_command = true;
+  call.invoke = [command](SimProcess& process, Now now, TimePoint deadline, auto done) {
+    process.node().HandleCommand(now, command, deadline, std::move(done));
+  };
+  call.on_leave = [this, command, before = world_.ghost.end_offset()](
+                      SimProcess& process, const absl::StatusOr<controller::CommandReply>& reply) {
+    checker_.OnWriteAnswered(process, command, before, reply);
+  };
+  call.on_result = [this, command](const CallResult<controller::CommandReply>& result) {
+    OnCommandResult(command, result);
+  };
+  StartCall(world_, random_, std::move(call));
+}
+
+void SimClient::OnCommandResult(const controller::Command& command,
+                                const CallResult<controller::CommandReply>& result) {
+  if (result.kind == CallResult<controller::CommandReply>::Kind::kRefused) {
+    checker_.OnWriteRefused(command);
+  }
+  if (result.answer.ok()) {
+    is_acknowledged_ = is_final_put_;
+    NoteReply(command, *result.answer);
+  }
+  OnResult(result);
+}
+
+void SimClient::NoteReply(const controller::Command& command,
+                          const controller::CommandReply& reply) {
+  if (const auto* put = std::get_if<v1::PutEntryRequest>(&command)) {
+    versions_[put->key()] = std::get<v1::PutEntryResponse>(reply).version();
+    if (put->has_expected_version()) {
+      world_.log.Hit(Mark::kCompareAndSetOk);
+    }
+  } else if (const auto* removal = std::get_if<v1::DeleteEntryRequest>(&command)) {
+    versions_.erase(removal->key());
+  } else if (const auto* created = std::get_if<v1::CreateTopicsResponse>(&reply)) {
+    if (created->results(0).status().code() == 0) {
+      world_.log.Hit(Mark::kTopicCreated);
+    }
+  } else if (const auto* deleted = std::get_if<v1::DeleteTopicsResponse>(&reply)) {
+    if (deleted->results(0).status().code() == 0) {
+      world_.log.Hit(Mark::kTopicDeleted);
+    }
+  } else if (const auto* grown = std::get_if<v1::CreatePartitionsResponse>(&reply)) {
+    if (grown->results(0).status().code() == 0) {
+      world_.log.Hit(Mark::kTopicGrown);
+    }
+  }
+}
+
+void SimClient::SendQuery(controller::Query query) {
+  ClientCall<controller::QueryReply> call;
+  call.actor = actor_;
+  call.to = finder_.target();
+  call.timeout = world_.options.workload.call_timeout;
+  call.invoke = [query](SimProcess& process, Now now, TimePoint, auto done) {
+    process.node().HandleQuery(now, query, std::move(done));
+  };
+  call.on_leave = [this, query, floor = checker_.acknowledged_end()](
+                      SimProcess& process, const absl::StatusOr<controller::QueryReply>& reply) {
+    checker_.OnReadAnswered(process, query, floor, reply);
+  };
+  call.on_result = [this](const CallResult<controller::QueryReply>& result) { OnResult(result); };
+  StartCall(world_, random_, std::move(call));
+}
+
+}  // namespace kvorum::sim

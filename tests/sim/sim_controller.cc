@@ -1,0 +1,137 @@
+#include "tests/sim/sim_controller.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <map>
+#include <utility>
+
+#include "server/base/check.h"
+#include "storage/memory/memory_storage.h"
+#include "tests/sim/checkers/checks.h"
+#include "tests/sim/sim_process.h"
+
+namespace kvorum::sim {
+namespace {
+
+constexpr int64_t kMillion = 1'000'000;
+constexpr uint16_t kClientPort = 7400;
+constexpr int64_t kWallStartMs = 1'700'000'000'000;
+
+}  // namespace
+
+TimePoint LocalClock::ToLocal(TimePoint real) const {
+  const int64_t ns = real.time_since_epoch().count();
+  return TimePoint(Duration(ns + ns / kMillion * drift_ppm_));
+}
+
+TimePoint LocalClock::ToReal(TimePoint local) const {
+  if (local == kNever) {
+    return kNever;
+  }
+  const int64_t ns = local.time_since_epoch().count();
+  return TimePoint(Duration(ns - ns / (kMillion + drift_ppm_) * drift_ppm_));
+}
+
+SimController::SimController(World& world, Identity identity, int64_t drift_ppm, Random random)
+    : world_(world),
+      identity_(std::move(identity)),
+      clock_(drift_ppm),
+      random_(random),
+      disk_(world.options.cluster_id),
+      disk_faults_(world.options.disk) {
+  wall_offset_ms_ = random_.Between(-3'600'000, 3'600'000);
+}
+
+SimController::~SimController() = default;
+
+std::string SimController::client_endpoint() const {
+  return fmt::format("c{}:{}", id(), kClientPort);
+}
+
+std::optional<NodeId> SimController::ParseClientEndpoint(const std::string& endpoint) {
+  int32_t id = 0;
+  if (endpoint.empty() || endpoint.front() != 'c' ||
+      std::from_chars(endpoint.data() + 1, endpoint.data() + endpoint.size(), id).ec !=
+          std::errc()) {
+    return std::nullopt;
+  }
+  return NodeId(id);
+}
+
+int64_t SimController::WallMs() const {
+  return kWallStartMs + wall_offset_ms_ +
+         std::chrono::duration_cast<std::chrono::milliseconds>(
+             world_.queue.now().time_since_epoch())
+             .count();
+}
+
+void SimController::Start() {
+  KVORUM_CHECK(process_ == nullptr, "controller {} is up", id());
+  const ProcessId pid{.node = id(), .incarnation = next_incarnation_++};
+  world_.log.Line("start {}", pid);
+  absl::StatusOr<RecoveredState> recovered = MemoryStorage(disk_).Recover();
+  KVORUM_CHECK(recovered.ok(), "sound disk of {} is refused: {}", pid,
+               recovered.status().ToString());
+  world_.checks->OnStart(*this, pid);
+  process_ = std::make_unique<SimProcess>(world_, *this, pid, *recovered, random_.Fork());
+  process_->ScheduleTurn();
+}
+
+void SimController::EndProcess() {
+  process_->Die();
+  process_.reset();
+  world_.checks->OnCrash(*this);
+}
+
+void SimController::Crash() {
+  KVORUM_CHECK(process_ != nullptr, "controller {} is down", id());
+  world_.log.Line("crash {}", process_->id());
+  process_->storage().Crash();
+  EndProcess();
+}
+
+void SimController::FinishShutdown() {
+  world_.log.Line("exit {}", process_->id());
+  process_->CheckNothingUnanswered();
+  process_->storage().CompleteEverything();
+  EndProcess();
+}
+
+bool SimController::TryDamage() {
+  KVORUM_CHECK(process_ == nullptr, "controller {} is up", id());
+  const std::map<Offset, RecordBatch> batches = disk_.batches();
+  const std::optional<QuorumState> quorum_state = disk_.quorum_state();
+  if (batches.size() < 2) {
+    return false;
+  }
+  // The last batch is spared: a log that only lacks its end is a sound log of an earlier time.
+  auto victim = disk_.mutable_batches().begin();
+  std::advance(victim, static_cast<int64_t>(random_.Below(batches.size() - 1)));
+  switch (random_.Below(4)) {
+    case 0:
+      disk_.mutable_batches().erase(victim);
+      break;
+    case 1: {
+      std::string payload = *victim->second.payload + "x";
+      payload[random_.Below(payload.size())] ^= 1;
+      victim->second.payload = std::make_shared<const std::string>(std::move(payload));
+      break;
+    }
+    case 2:
+      std::swap(victim->second, std::next(victim)->second);
+      break;
+    default:
+      disk_.mutable_quorum_state().reset();
+      break;
+  }
+  const absl::StatusOr<RecoveredState> recovered = MemoryStorage(disk_).Recover();
+  KVORUM_CHECK(!recovered.ok(), "invariant 39 Quarantine: damage of {}'s disk goes unnoticed",
+               id());
+  disk_.mutable_batches() = batches;
+  disk_.mutable_quorum_state() = quorum_state;
+  world_.log.Hit(Mark::kDamageRefused);
+  return true;
+}
+
+}  // namespace kvorum::sim

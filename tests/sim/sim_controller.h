@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "server/base/ids.h"
+#include "server/base/random.h"
+#include "server/raft/voter_set.h"
+#include "storage/memory/memory_disk.h"
+#include "tests/sim/options.h"
+#include "tests/sim/world.h"
+
+namespace kvorum::sim {
+
+// Translates between true time and a machine's own monotonic clock, which runs fast or slow.
+class LocalClock {
+ public:
+  explicit LocalClock(int64_t drift_ppm) : drift_ppm_(drift_ppm) {}
+
+  TimePoint ToLocal(TimePoint real) const;
+  // A true instant at which the local clock shows `local`, or a fraction of a millisecond more.
+  TimePoint ToReal(TimePoint local) const;
+
+ private:
+  int64_t drift_ppm_;
+};
+
+// One controller machine: its identity, its disk and clock, and the process that runs on it now, if
+// any. Owned by the world.
+class SimController {
+ public:
+  struct Identity {
+    raft::Voter voter;  // key and address, also of an observer
+    bool is_voter = true;
+  };
+
+  SimController(World& world, Identity identity, int64_t drift_ppm, Random random);
+  ~SimController();
+
+  NodeId id() const { return identity_.voter.key.node_id; }
+  const ReplicaKey& key() const { return identity_.voter.key; }
+  bool is_voter() const { return identity_.is_voter; }
+  std::string client_endpoint() const;
+  static std::optional<NodeId> ParseClientEndpoint(const std::string& endpoint);
+  const LocalClock& clock() const { return clock_; }
+  int64_t WallMs() const;
+  void JumpWallClock(int64_t by_ms) { wall_offset_ms_ += by_ms; }
+
+  MemoryDisk& disk() { return disk_; }
+  const MemoryDisk& disk() const { return disk_; }
+  DiskFaults& disk_faults() { return disk_faults_; }
+  SimProcess* process() const { return process_.get(); }
+  bool is_up() const { return process_ != nullptr; }
+
+  // Starts a process on the disk. REQUIRES: down.
+  void Start();
+  // Kills it at once, losing part of what was not synced. REQUIRES: up.
+  void Crash();
+  // Ends a process that has shut down in order.
+  void FinishShutdown();
+  // Damages the disk, sees that start-up refuses it, and puts the old bytes back (an operator's
+  // restore). REQUIRES: down. False if there was nothing to damage.
+  bool TryDamage();
+
+ private:
+  void EndProcess();
+
+  World& world_;
+  Identity identity_;
+  LocalClock clock_;
+  Random random_;
+  MemoryDisk disk_;
+  DiskFaults disk_faults_;
+  int64_t wall_offset_ms_ = 0;
+  int next_incarnation_ = 0;
+  std::unique_ptr<SimProcess> process_;
+};
+
+}  // namespace kvorum::sim

@@ -1,0 +1,41 @@
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdint>
+#include <string>
+
+#include "tests/sim/runner.h"
+
+// kvorum_sim: the whole of Kvorum's controller in a virtual world, run from a seed. README.md says
+// how to use it.
+int main(int argc, char** argv) {
+  CLI::App app("Deterministic simulation of a Kvorum cluster");
+  kvorum::sim::RunnerOptions options;
+  uint64_t seed = 0;
+  int64_t fault_seconds = 30;
+  std::string regressions;
+  CLI::Option* one = app.add_option("--seed", seed, "Run this seed and print its trace hash");
+  CLI::Option* many = app.add_option("--seeds", options.seeds, "Run so many seeds");
+  app.add_option("--base", options.base, "The first of them");
+  app.add_option("--jobs", options.jobs, "Worker processes")->check(CLI::Range(1, 256));
+  app.add_option("--seconds", fault_seconds, "Virtual length of the phase with faults")
+      ->check(CLI::Range(1, 3600));
+  app.add_flag("--log", options.print_events, "Print every event");
+  app.add_flag("--keep-going", options.keep_going, "Go on after a failing seed");
+  app.add_flag("--twice", options.check_determinism, "Run each seed twice and compare");
+  CLI::Option* replay = app.add_option("--regressions", regressions, "Replay the seeds of a file");
+  one->excludes(many);
+  replay->excludes(one)->excludes(many);
+  CLI11_PARSE(app, argc, argv);
+
+  options.fault_phase = std::chrono::seconds(fault_seconds);
+  if (replay->count() > 0) {
+    return kvorum::sim::RunRegressions(regressions) == 0 ? 0 : 1;
+  }
+  if (many->count() > 0) {
+    return kvorum::sim::RunManySeeds(options) == 0 ? 0 : 1;
+  }
+  options.base = one->count() > 0 ? seed : options.base;
+  kvorum::sim::RunOneSeed(options);
+  return 0;
+}

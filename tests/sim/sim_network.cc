@@ -1,0 +1,174 @@
+#include "tests/sim/sim_network.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "server/base/check.h"
+#include "tests/sim/checkers/checks.h"
+#include "tests/sim/sim_process.h"
+
+namespace kvorum::sim {
+
+bool SimNetwork::Passes(NodeId from, NodeId to) {
+  if (IsCut(from, to)) {
+    return false;
+  }
+  if (random_.OneIn(world_.network_faults.drop_permille, 1000)) {
+    world_.log.Hit(Mark::kMessageDropped);
+    return false;
+  }
+  return true;
+}
+
+Duration SimNetwork::DrawDelay() {
+  return DrawBetween(random_, world_.network_faults.min_delay, world_.network_faults.max_delay);
+}
+
+// An address that was given to another machine meanwhile.
+NodeId SimNetwork::MaybeMisroute(NodeId to) {
+  if (!random_.OneIn(world_.network_faults.misroute_permille, 1000)) {
+    return to;
+  }
+  std::vector<NodeId> others;
+  for (const auto& [id, controller] : world_.controllers) {
+    if (id != to) {
+      others.push_back(id);
+    }
+  }
+  if (others.empty()) {
+    return to;
+  }
+  world_.log.Hit(Mark::kMessageMisrouted);
+  return others[random_.Below(others.size())];
+}
+
+void SimNetwork::SendRequest(ProcessId from, raft::SendRequest request) {
+  const auto call =
+      std::make_shared<const Call>(Call{.from = from,
+                                        .to = request.to.key.node_id,
+                                        .id = request.id,
+                                        .request = std::move(request.request)});
+  waiting_[{from, call->to}] = call->id;
+  // Timed by the sender's own clock; the difference does not matter here.
+  world_.queue.After(request.timeout, [this, call] { FailOnTimeout(call); });
+  if (!Passes(from.node, call->to)) {
+    return;
+  }
+  world_.queue.After(DrawDelay(), [this, call] { Deliver(call); });
+  if (random_.OneIn(world_.network_faults.duplicate_permille, 1000)) {
+    world_.log.Hit(Mark::kMessageDuplicated);
+    world_.queue.After(DrawDelay(), [this, call] { Deliver(call); });
+  }
+}
+
+void SimNetwork::Deliver(const CallPtr& call) {
+  world_.log.MixNow();
+  if (IsCut(call->from.node, call->to)) {
+    return;
+  }
+  const NodeId at = MaybeMisroute(call->to);
+  SimProcess* process = world_.RunningOn(at);
+  if (process == nullptr) {
+    if (!IsCut(call->to, call->from.node)) {
+      world_.log.Hit(Mark::kConnectionRefused);
+      world_.queue.After(DrawDelay(), [this, call] { Refuse(call); });
+    }
+    return;
+  }
+  if (process->has_failed()) {
+    return;
+  }
+  if (at != call->to) {
+    Inject(at, call->request, Effect::kMustChangeNothing);
+    return;
+  }
+  process->NoteRequest();
+  process->Post([this, process, call](Now now) {
+    process->node().HandleRaftRequest(
+        now, call->request,
+        [this, process, call, answered = std::make_shared<bool>(false)](
+            raft::RaftResponse response) {
+          process->NoteAnswer(*answered);
+          Respond(*process, call, std::move(response));
+        });
+  });
+}
+
+void SimNetwork::Respond(SimProcess& process, const CallPtr& call, raft::RaftResponse response) {
+  world_.checks->OnResponseSent(process, call->request, response);
+  if (!Passes(process.id().node, call->from.node)) {
+    return;
+  }
+  const bool twice = random_.OneIn(world_.network_faults.duplicate_permille, 1000);
+  const auto shared = std::make_shared<const raft::RaftResponse>(std::move(response));
+  for (int i = 0; i < (twice ? 2 : 1); ++i) {
+    world_.queue.After(DrawDelay(), [this, call, shared] { DeliverResponse(call, *shared); });
+  }
+}
+
+// Late and double answers reach the node too: it must tell by the correlation id.
+void SimNetwork::DeliverResponse(const CallPtr& call, const raft::RaftResponse& response) {
+  world_.log.MixNow();
+  SimProcess* process = world_.FindProcess(call->from);
+  if (process == nullptr || process->has_failed()) {
+    return;
+  }
+  TakeWaiting(*call);
+  process->Post([process, to = call->to, id = call->id, response](Now now) {
+    process->node().HandleRaftResponse(now, to, id, response);
+  });
+}
+
+bool SimNetwork::TakeWaiting(const Call& call) {
+  const auto it = waiting_.find({call.from, call.to});
+  if (it == waiting_.end() || it->second != call.id) {
+    return false;
+  }
+  waiting_.erase(it);
+  return true;
+}
+
+void SimNetwork::Refuse(const CallPtr& call) {
+  SimProcess* process = world_.FindProcess(call->from);
+  if (process == nullptr || !TakeWaiting(*call)) {
+    return;
+  }
+  process->Post([process, call](Now now) {
+    process->node().HandleSendFailure(now, call->to, call->id, raft::SendFailure::kRefused);
+  });
+}
+
+void SimNetwork::FailOnTimeout(const CallPtr& call) {
+  SimProcess* process = world_.FindProcess(call->from);
+  if (!TakeWaiting(*call) || process == nullptr) {
+    return;
+  }
+  process->Post([process, call](Now now) {
+    process->node().HandleSendFailure(now, call->to, call->id, raft::SendFailure::kOther);
+  });
+}
+
+void SimNetwork::Inject(NodeId to, raft::RaftRequest request, Effect effect) {
+  SimProcess* process = world_.RunningOn(to);
+  if (process == nullptr || process->has_failed() || process->is_paused()) {
+    return;
+  }
+  const auto shared = std::make_shared<const raft::RaftRequest>(std::move(request));
+  world_.checks->BeforeForeignMessage(*process);
+  process->NoteRequest();
+  process->RunAlone([this, process, shared](Now now) {
+    process->node().HandleRaftRequest(
+        now, *shared,
+        [this, process, shared, answered = std::make_shared<bool>(false)](
+            const raft::RaftResponse& response) {
+          process->NoteAnswer(*answered);
+          world_.checks->OnResponseSent(*process, *shared, response);
+        });
+  });
+  if (effect == Effect::kMustChangeNothing) {
+    world_.checks->AfterForeignMessage(*process, *shared);
+  }
+}
+
+}  // namespace kvorum::sim

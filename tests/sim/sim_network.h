@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "server/base/random.h"
+#include "server/raft/effects.h"
+#include "tests/sim/world.h"
+
+namespace kvorum::sim {
+
+// The network between controllers: delays, drops, duplicates and misroutes messages, one direction
+// of one link at a time; refuses connections to machines whose process is gone. It also is where
+// messages are shown to the checkers. Owned by the simulation.
+class SimNetwork {
+ public:
+  SimNetwork(World& world, Random random) : world_(world), random_(random) {}
+
+  void SendRequest(ProcessId from, raft::SendRequest request);
+
+  // Delivers `request` to `to` as a turn of its own, out of thin air. The checkers hold the receiver
+  // to it if the message must change nothing.
+  enum class Effect { kMustChangeNothing, kAny };
+  void Inject(NodeId to, raft::RaftRequest request, Effect effect);
+
+  void CutLink(NodeId from, NodeId to) { cut_.insert({from, to}); }
+  void HealLinks() { cut_.clear(); }
+  bool IsCut(NodeId from, NodeId to) const { return cut_.contains({from, to}); }
+
+ private:
+  struct Call {
+    ProcessId from;
+    NodeId to;
+    raft::CorrelationId id;
+    raft::RaftRequest request;
+  };
+  using CallPtr = std::shared_ptr<const Call>;
+
+  // False: lost on the way.
+  bool Passes(NodeId from, NodeId to);
+  Duration DrawDelay();
+  void Deliver(const CallPtr& call);
+  void Respond(SimProcess& process, const CallPtr& call, raft::RaftResponse response);
+  void DeliverResponse(const CallPtr& call, const raft::RaftResponse& response);
+  void Refuse(const CallPtr& call);
+  void FailOnTimeout(const CallPtr& call);
+  // True, once, while the caller still waits for this very call.
+  bool TakeWaiting(const Call& call);
+  NodeId MaybeMisroute(NodeId to);
+
+  World& world_;
+  Random random_;
+  std::set<std::pair<NodeId, NodeId>> cut_;
+  // The newest unanswered call of each process to each peer.
+  std::map<std::pair<ProcessId, NodeId>, raft::CorrelationId> waiting_;
+};
+
+}  // namespace kvorum::sim

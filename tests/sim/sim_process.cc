@@ -1,0 +1,241 @@
+#include "tests/sim/sim_process.h"
+
+#include <algorithm>
+
+#include "tests/sim/checkers/checks.h"
+#include "tests/sim/sim_network.h"
+
+namespace kvorum::sim {
+namespace {
+
+// Longer than any drain of this node and of its streams takes; past it the shutdown hangs.
+constexpr Duration kShutdownLimit = std::chrono::seconds(60);
+constexpr Duration kStreamDrainLimit = std::chrono::seconds(3);
+
+NodeConfig MakeConfig(const World& world, const SimController& machine) {
+  const SimOptions& options = world.options;
+  NodeConfig config;
+  config.raft.cluster_id = options.cluster_id;
+  config.raft.generation = world.generation;
+  config.raft.self = machine.key();
+  config.raft.bootstrap_voters = world.voters;
+  config.raft.election_timeout = options.election_timeout;
+  config.raft.fetch_timeout = options.fetch_timeout;
+  config.raft.fetch_max_wait = options.fetch_max_wait;
+  config.raft.request_timeout = options.request_timeout;
+  config.raft.fetch_max_bytes = options.fetch_max_bytes;
+  config.client_endpoint = machine.client_endpoint();
+  config.controller.broker_session_timeout = options.broker_session_timeout;
+  config.controller.max_idle_interval = options.max_idle_interval;
+  config.controller.max_pending_replies = options.max_pending_replies;
+  config.recent_batches_max_bytes = options.recent_batches_max_bytes;
+  config.apply_max_bytes = options.apply_max_bytes;
+  config.max_inflight_append_bytes = options.max_inflight_append_bytes;
+  return config;
+}
+
+}  // namespace
+
+SimProcess::SimProcess(World& world, SimController& machine, ProcessId id,
+                       const RecoveredState& recovered, Random random)
+    : world_(world),
+      machine_(machine),
+      id_(id),
+      random_(random),
+      storage_(world, id, machine.disk(), machine.disk_faults(), random_.Fork()),
+      publisher_(world, *this, random_.Fork()),
+      node_(std::make_unique<Node>(MakeConfig(world, machine),
+                                   Node::Ports{.storage = storage_,
+                                               .transport = *this,
+                                               .host = *this,
+                                               .feed = publisher_,
+                                               .observer = *this},
+                                   recovered, random_.Fork(), LocalNow())) {}
+
+SimProcess::~SimProcess() = default;
+
+Now SimProcess::LocalNow() const {
+  return {.now = machine_.clock().ToLocal(world_.queue.now()), .wall_ms = machine_.WallMs()};
+}
+
+void SimProcess::Post(std::function<void(Now)> task) {
+  events_.push_back(std::move(task));
+  ScheduleTurn();
+}
+
+void SimProcess::PostCommand(std::function<void(Now)> task) {
+  commands_.push_back(std::move(task));
+  ScheduleTurn();
+}
+
+void SimProcess::OnStorageFailure(const absl::Status& status) {
+  world_.log.Line("{} storage failure: {}", id_, status.ToString());
+  failed_ = true;
+  // The process exits; not under the feet of the turn that is running.
+  world_.queue.After({}, [&world = world_, id = id_] {
+    if (SimProcess* process = world.FindProcess(id)) {
+      process->machine().Crash();
+    }
+  });
+}
+
+void SimProcess::OnRaftTrace(const raft::RaftTrace& trace) {
+  world_.log.Hit(MarkOf(trace.kind));
+  if (world_.log.printing() && trace.kind != raft::RaftTraceKind::kAppended &&
+      trace.kind != raft::RaftTraceKind::kHighWatermark) {
+    world_.log.Line("{} {}", id_, raft::ToText(trace));
+  }
+  world_.checks->OnTrace(*this, trace);
+}
+
+void SimProcess::OnLeadership(const raft::LeadershipChange& change) {
+  world_.checks->OnLeadership(*this, change);
+}
+
+void SimProcess::OnActiveController(Epoch epoch, bool active) {
+  world_.log.Line("{} {} the active controller of epoch {}", id_,
+                  active ? "becomes" : "is no longer", epoch);
+  world_.checks->OnActiveController(*this, epoch, active);
+}
+
+void SimProcess::Send(raft::SendRequest request) {
+  KVORUM_CHECK(!failed_, "invariant 38 FailStop: {} sends after a storage failure", id_);
+  world_.checks->OnRequestSent(*this, request);
+  world_.network->SendRequest(id_, std::move(request));
+}
+
+void SimProcess::ScheduleTurn() {
+  if (!in_turn_) {
+    ScheduleTurnAt(world_.queue.now() +
+                   DrawBetween(random_, {}, world_.options.max_turn_delay));
+  }
+}
+
+void SimProcess::ScheduleTurnAt(TimePoint when) {
+  when = std::max({when, paused_until_, world_.queue.now()});
+  if (when >= next_turn_) {
+    return;
+  }
+  next_turn_ = when;
+  world_.queue.At(when, [&world = world_, id = id_, generation = ++turn_generation_] {
+    SimProcess* process = world.FindProcess(id);
+    if (process != nullptr && process->turn_generation_ == generation) {
+      process->RunTurn();
+    }
+  });
+}
+
+void SimProcess::PauseUntil(TimePoint when) {
+  paused_until_ = when;
+  next_turn_ = kNever;
+  ++turn_generation_;
+  publisher_.PauseUntil(when);
+  ScheduleTurnAt(when);
+}
+
+void SimProcess::TakeEvents(Now now) {
+  int budget = world_.options.max_turn_events;
+  while (budget > 0 && !events_.empty() && !failed_) {
+    const std::function<void(Now)> event = std::move(events_.front());
+    events_.pop_front();
+    event(now);
+    --budget;
+  }
+  if (!commands_.empty() && !node_->accepts_commands()) {
+    world_.log.Hit(Mark::kBackpressure);
+  }
+  while (budget > 0 && !commands_.empty() && !failed_ && node_->accepts_commands()) {
+    const std::function<void(Now)> command = std::move(commands_.front());
+    commands_.pop_front();
+    command(now);
+    --budget;
+  }
+}
+
+void SimProcess::RunTurn() {
+  next_turn_ = kNever;
+  if (failed_) {
+    return;
+  }
+  in_turn_ = true;
+  ++turns_;
+  const Now now = LocalNow();
+  TakeEvents(now);
+  if (!failed_ && node_->NextDeadline() <= now.now) {
+    node_->HandleTimer(now);
+  }
+  if (!failed_) {
+    node_->Execute(now);
+  }
+  in_turn_ = false;
+  FinishTurn();
+}
+
+void SimProcess::RunAlone(const std::function<void(Now)>& event) {
+  if (failed_) {
+    return;
+  }
+  in_turn_ = true;
+  const Now now = LocalNow();
+  event(now);
+  node_->Execute(now);
+  in_turn_ = false;
+  FinishTurn();
+}
+
+void SimProcess::FinishTurn() {
+  world_.log.MixNow();
+  world_.log.Mix(static_cast<uint64_t>(node_->core().epoch().value()));
+  world_.log.Mix(static_cast<uint64_t>(node_->core().log_end_offset().value()));
+  if (failed_) {
+    return;
+  }
+  world_.checks->OnTurn(*this);
+  if (shutdown_began_.has_value()) {
+    const Duration since = world_.queue.now() - *shutdown_began_;
+    if (node_->is_shut_down() && events_.empty() && commands_.empty() &&
+        (publisher_.is_idle() || since > kStreamDrainLimit)) {
+      world_.queue.After({}, [&world = world_, id = id_] {
+        if (SimProcess* process = world.FindProcess(id)) {
+          process->machine().FinishShutdown();
+        }
+      });
+      return;
+    }
+    KVORUM_CHECK(since < kShutdownLimit, "invariant 40 Bounded: {} does not shut down", id_);
+    ScheduleTurnAt(world_.queue.now() + std::chrono::milliseconds(50));
+  }
+  if (!events_.empty() || (!commands_.empty() && node_->accepts_commands())) {
+    ScheduleTurn();
+  }
+  const TimePoint deadline = node_->NextDeadline();
+  if (deadline != kNever) {
+    ScheduleTurnAt(machine_.clock().ToReal(deadline));
+  }
+}
+
+void SimProcess::BeginShutdown() {
+  if (shutdown_began_.has_value()) {
+    return;
+  }
+  shutdown_began_ = world_.queue.now();
+  publisher_.BeginShutdown();
+  Post([this](Now now) { node_->BeginShutdown(now); });
+}
+
+void SimProcess::NoteAnswer(bool& answered) {
+  KVORUM_CHECK(!answered, "invariant 40 Bounded: {} answered a request twice", id_);
+  KVORUM_CHECK(!failed_, "invariant 38 FailStop: {} answers after a storage failure", id_);
+  answered = true;
+  --unanswered_;
+}
+
+void SimProcess::CheckNothingUnanswered() const {
+  KVORUM_CHECK(unanswered_ == 0 && commands_.empty(),
+               "invariant 40 Bounded: {} exits in order with {} requests unanswered", id_,
+               unanswered_);
+}
+
+void SimProcess::Die() { publisher_.Die(); }
+
+}  // namespace kvorum::sim

@@ -1,0 +1,114 @@
+#include "tests/sim/sim_storage.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "server/base/check.h"
+#include "tests/sim/checkers/checks.h"
+#include "tests/sim/sim_process.h"
+
+namespace kvorum::sim {
+
+SimStorage::SimStorage(World& world, ProcessId owner, MemoryDisk& disk, const DiskFaults& faults,
+                       Random random)
+    : world_(world),
+      owner_(owner),
+      disk_(disk),
+      faults_(faults),
+      random_(random),
+      memory_(disk),
+      mirror_(world.ghost.genesis(), disk.batches()) {
+  memory_.SetOnQueued([this](MemoryStorage::Queue queue) { OnQueued(queue); });
+}
+
+absl::StatusOr<RecoveredState> SimStorage::Recover() { return memory_.Recover(); }
+
+void SimStorage::Submit(StorageWrite write, WriteDone done) {
+  SimProcess* process = world_.FindProcess(owner_);
+  KVORUM_CHECK(process != nullptr, "write of a process that is gone");
+  if (world_.options.reencode_batches) {
+    std::for_each(write.append.begin(), write.append.end(),
+                  [this](const RecordBatch& batch) { CheckCodec(batch); });
+  }
+  world_.checks->OnSubmit(*process, write);
+  if (write.truncate_to.has_value()) {
+    mirror_.TruncateTo(*write.truncate_to);
+  }
+  for (const RecordBatch& batch : write.append) {
+    mirror_.Append(batch);
+  }
+  memory_.Submit(std::move(write), std::move(done));
+}
+
+void SimStorage::Read(const LogRange& range, ReadDone done) {
+  if (fail_next_read_) {
+    fail_next_read_ = false;
+    world_.log.Hit(Mark::kReadFailed);
+    memory_.Read(range, [done = std::move(done)](absl::StatusOr<std::vector<RecordBatch>>) {
+      done(absl::DataLossError("simulated: read failed"));
+    });
+    return;
+  }
+  memory_.Read(range, std::move(done));
+}
+
+void SimStorage::WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) {
+  memory_.WriteSnapshot(id, std::move(next_chunk), std::move(done));
+}
+
+void SimStorage::ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) {
+  memory_.ReadSnapshotChunk(id, index, std::move(done));
+}
+
+// A disk does one thing after the other: each operation ends no earlier than the one before it.
+void SimStorage::OnQueued(MemoryStorage::Queue queue) {
+  TimePoint& busy_until =
+      queue == MemoryStorage::Queue::kWrites ? write_busy_until_ : read_busy_until_;
+  const Duration delay = DrawBetween(random_, faults_.min_delay, faults_.max_delay);
+  // Sometimes along with its predecessor: the commit thread merges what waits into one fsync.
+  const bool merged = busy_until > world_.queue.now() && random_.OneIn(1, 2);
+  busy_until = merged ? busy_until : std::max(busy_until, world_.queue.now()) + delay;
+  world_.queue.At(busy_until, [&world = world_, owner = owner_, queue] {
+    if (SimProcess* process = world.FindProcess(owner)) {
+      process->storage().Complete(queue);
+    }
+  });
+}
+
+void SimStorage::Complete(MemoryStorage::Queue queue) {
+  world_.log.MixNow();
+  if (queue == MemoryStorage::Queue::kWrites) {
+    memory_.CompleteNextWrite();
+    world_.checks->OnDurable(*world_.controllers.at(owner_.node));
+  } else {
+    memory_.CompleteNextRead();
+  }
+}
+
+void SimStorage::Crash() {
+  const size_t pending = memory_.pending_writes();
+  const auto survivors = static_cast<size_t>(random_.Below(pending + 2));
+  if (survivors < pending) {
+    world_.log.Hit(Mark::kCrashLostWrites);
+  }
+  memory_.Crash(survivors);
+}
+
+void SimStorage::CompleteEverything() {
+  while (memory_.CompleteNextWrite()) {
+  }
+  memory_.Crash();
+}
+
+void SimStorage::CheckCodec(const RecordBatch& batch) const {
+  const std::string frame = EncodeBatch(batch);
+  std::string_view rest = frame;
+  const absl::StatusOr<RecordBatch> decoded = DecodeBatch(rest);
+  KVORUM_CHECK(decoded.ok(), "own batch at {}: {}", batch.base_offset,
+               decoded.status().ToString());
+  KVORUM_CHECK(rest.empty() && EncodeBatch(*decoded) == frame,
+               "batch at {} changes when it is encoded", batch.base_offset);
+}
+
+}  // namespace kvorum::sim

@@ -1,0 +1,53 @@
+#pragma once
+
+#include "server/base/random.h"
+#include "storage/memory/memory_storage.h"
+#include "storage/storage.h"
+#include "tests/sim/checkers/log_mirror.h"
+#include "tests/sim/world.h"
+
+namespace kvorum::sim {
+
+// The disk of one process on the virtual clock: a MemoryStorage whose operations complete late, in
+// order per queue, or fail when the nemesis says so. Shows every write to the checkers, before and
+// after it is durable. Owned by the process.
+class SimStorage : public Storage {
+ public:
+  SimStorage(World& world, ProcessId owner, MemoryDisk& disk, const DiskFaults& faults,
+             Random random);
+
+  absl::StatusOr<RecoveredState> Recover() override;
+  void Submit(StorageWrite write, WriteDone done) override;
+  void Read(const LogRange& range, ReadDone done) override;
+  void WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) override;
+  void ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) override;
+
+  // What the process has submitted so far, durable or not.
+  const LogMirror& mirror() const { return mirror_; }
+  const MemoryDisk& disk() const { return disk_; }
+
+  void FailNextWrite() { memory_.FailNextWrite(absl::DataLossError("simulated: fsync failed")); }
+  void FailNextRead() { fail_next_read_ = true; }
+  // The process dies; a random part of what was not synced survives.
+  void Crash();
+  // An orderly exit has waited for its writes.
+  void CompleteEverything();
+
+ private:
+  void OnQueued(MemoryStorage::Queue queue);
+  void Complete(MemoryStorage::Queue queue);
+  void CheckCodec(const RecordBatch& batch) const;
+
+  World& world_;
+  ProcessId owner_;
+  MemoryDisk& disk_;
+  const DiskFaults& faults_;  // the machine's, changed by the nemesis
+  Random random_;
+  MemoryStorage memory_;
+  LogMirror mirror_;
+  TimePoint write_busy_until_{};
+  TimePoint read_busy_until_{};
+  bool fail_next_read_ = false;
+};
+
+}  // namespace kvorum::sim
