@@ -7,26 +7,31 @@
 #include <vector>
 
 #include "server/base/mutex.h"
+#include "server/node/ports.h"
 
 namespace kvorum::rpc {
 
 // What grpc.health.v1 answers: "" and "liveness" (the process works), "readiness" (a leader is
-// known), "leader" (this node is the active controller). Fed by whoever observes the node; any
-// thread. Owned by the composition root, outlives the servers.
-class Health {
+// known), "leader" (this node is the active controller). Observes the node; any thread. Owned by
+// the composition root, outlives the servers.
+class Health : public NodeObserver {
  public:
   Health();
 
-  void SetReady(bool ready) { Set("readiness", ready); }
-  void SetLeader(bool is_active_controller) { Set("leader", is_active_controller); }
+  void OnRaftTrace(const raft::RaftTrace&) override {}
+  void OnLeadership(const raft::LeadershipChange& change) override {
+    Set("readiness", change.leader_id.has_value());
+  }
+  void OnActiveController(Epoch, bool active) override { Set("leader", active); }
+
   // Everything but liveness is over: load balancers and probes turn away.
   void BeginShutdown();
 
-  bool is_ready() const;
+  bool is_ready() const EXCLUDES_LOCK(mutex_);
 
   // From now on `service` answers with what is known. Null is ignored.
-  void Attach(grpc::HealthCheckServiceInterface* service);
-  void DetachAll();
+  void Attach(grpc::HealthCheckServiceInterface* service) EXCLUDES_LOCK(mutex_);
+  void DetachAll() EXCLUDES_LOCK(mutex_);
 
  private:
   void Set(const std::string& name, bool serving) EXCLUDES_LOCK(mutex_);

@@ -17,7 +17,8 @@ google::rpc::Status DetailsOf(const grpc::Status& status) {
 
 template <typename Detail>
 bool FindDetail(const grpc::Status& status, Detail& detail) {
-  for (const google::protobuf::Any& any : DetailsOf(status).details()) {
+  const google::rpc::Status details = DetailsOf(status);
+  for (const google::protobuf::Any& any : details.details()) {
     if (any.UnpackTo(&detail)) {
       return true;
     }

@@ -75,17 +75,17 @@ TEST(EventLoopTest, UrgentTasksRunBetweenPortionsOfALongClientLane) {
   EventLoop loop("test", {});
   constexpr int kPortion = static_cast<int>(EventLoop::kMaxClientTasksPerTurn);
   int clients = 0;
-  int clients_before_urgent = -1;
+  std::promise<int> clients_before_urgent;
   for (int i = 0; i < kPortion * 2; ++i) {
     loop.TryPost(Lane::kClient, [&](Now) {
       if (clients++ == 0) {
-        loop.Post([&](Now) { clients_before_urgent = clients; });
+        loop.Post([&](Now) { clients_before_urgent.set_value(clients); });
       }
     });
   }
   loop.Start(driver);
+  EXPECT_EQ(clients_before_urgent.get_future().get(), kPortion);
   loop.Stop();
-  EXPECT_EQ(clients_before_urgent, kPortion);
   EXPECT_EQ(clients, kPortion * 2);
 }
 
@@ -114,19 +114,21 @@ TEST(EventLoopTest, StopsTakingClientTasksInTheMiddleOfATurn) {
   FakeDriver driver;
   EventLoop loop("test", {});
   std::vector<int> ran;
+  std::promise<size_t> ran_before_urgent;
   for (int i = 0; i < 3; ++i) {
     loop.TryPost(Lane::kClient, [&, i](Now) {
       ran.push_back(i);
       if (i == 0) {
         driver.takes_client_tasks = false;
         loop.Post([&](Now) {
-          EXPECT_EQ(ran.size(), 1u);
+          ran_before_urgent.set_value(ran.size());
           driver.takes_client_tasks = true;
         });
       }
     });
   }
   loop.Start(driver);
+  EXPECT_EQ(ran_before_urgent.get_future().get(), 1u);
   loop.Stop();
   EXPECT_EQ(ran, (std::vector<int>{0, 1, 2}));
 }

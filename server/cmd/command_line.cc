@@ -1,0 +1,146 @@
+#include "server/cmd/command_line.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "server/cmd/dump_log.h"
+#include "server/cmd/exit_codes.h"
+#include "server/cmd/format.h"
+#include "server/cmd/run.h"
+#include "server/config/config_loader.h"
+#include "server/config/settings.h"
+
+namespace kvorum {
+namespace {
+
+int UsageError(const std::string& message) {
+  fmt::print(stderr, "kvorumd: {}\n", message);
+  return kExitUsage;
+}
+
+// A command that takes the whole configuration.
+void AddConfigured(CLI::App& app, const std::string& name, const std::string& help,
+                   ConfigFlags& flags, int& exit_code,
+                   std::function<int(const LoadedConfig&)> run) {
+  CLI::App* command = app.add_subcommand(name, help);
+  flags.AddTo(*command);
+  command->callback([&flags, &exit_code, run = std::move(run)] {
+    const absl::StatusOr<LoadedConfig> loaded = flags.Load();
+    exit_code = loaded.ok() ? run(*loaded) : UsageError(std::string(loaded.status().message()));
+  });
+}
+
+int PrintConfig(const LoadedConfig& loaded) {
+  for (const std::string& warning : loaded.warnings) {
+    fmt::print(stderr, "kvorumd: {}\n", warning);
+  }
+  fmt::print("{}", DescribeConfig(loaded));
+  return kExitOk;
+}
+
+struct FormatFlags {
+  std::string data_dir;
+  std::string cluster_id;
+  int32_t node_id = -1;
+  std::string initial_voters;
+};
+
+int RunFormat(const FormatFlags& flags) {
+  const absl::StatusOr<std::vector<InitialVoter>> voters = ParseInitialVoters(flags.initial_voters);
+  if (!voters.ok()) {
+    return UsageError(std::string(voters.status().message()));
+  }
+  const absl::StatusOr<MetaProperties> properties = Format({.data_dir = flags.data_dir,
+                                                            .cluster_id = flags.cluster_id,
+                                                            .node_id = flags.node_id,
+                                                            .initial_voters = *voters});
+  if (!properties.ok()) {
+    fmt::print(stderr, "kvorumd: {}\n", std::string(properties.status().message()));
+    return properties.status().code() == absl::StatusCode::kInvalidArgument ? kExitUsage
+                                                                            : kExitBadDirectory;
+  }
+  fmt::print("formatted {} for node {} of cluster {} (generation {:016x})\n", flags.data_dir,
+             properties->node_id, properties->cluster_id, properties->generation);
+  return kExitOk;
+}
+
+void AddFormat(CLI::App& app, FormatFlags& flags, int& exit_code) {
+  CLI::App* command = app.add_subcommand("format", "Prepare a data directory; once per node");
+  command->add_option("--data-dir", flags.data_dir, "Directory to prepare")->required();
+  command->add_option("--cluster-id", flags.cluster_id, "Name of the cluster: [A-Za-z0-9_-]{1,64}")
+      ->required();
+  command->add_option("--node-id", flags.node_id, "Id of this node, from 0")->required();
+  command
+      ->add_option("--initial-voters", flags.initial_voters,
+                   "<node id>@<host>:<controller port>:<directory id>,… the same list on every "
+                   "node; `kvorumd random-id` draws a directory id")
+      ->required();
+  command->callback([&flags, &exit_code] { exit_code = RunFormat(flags); });
+}
+
+void AddDumpLog(CLI::App& app, DumpLogOptions& options, int& exit_code) {
+  CLI::App* command = app.add_subcommand("dump-log", "Print the log of a stopped node");
+  command->add_option("--data-dir", options.data_dir, "Directory of the node")->required();
+  command->add_flag("--json", options.json, "One JSON object per batch");
+  command->add_flag("--batches-only", options.batches_only, "Leave the records out");
+  command->callback([&options, &exit_code] { exit_code = DumpLog(options); });
+}
+
+// What CLI11 says, and for a mistyped flag the nearest one.
+int ExplainParseError(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const int code = app.exit(error);  // prints help too
+  if (code == 0) {
+    return kExitOk;
+  }
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument(argv[i]);
+    if (!argument.starts_with("--")) {
+      continue;
+    }
+    const std::string name = argument.substr(2, argument.find('=') - 2);
+    if (const std::string_view nearest = NearestSetting(name);
+        FindSetting(name) == nullptr && !nearest.empty() &&
+        std::string_view(error.what()).find(argument) != std::string_view::npos) {
+      fmt::print(stderr, "kvorumd: --{}: did you mean --{}?\n", name, nearest);
+    }
+  }
+  return kExitUsage;
+}
+
+}  // namespace
+
+int RunCommandLine(int argc, char** argv) {
+  CLI::App app("kvorumd: a controller of a Kvorum metadata quorum");
+  app.require_subcommand(1);
+  int exit_code = kExitOk;
+  ConfigFlags run_flags;
+  ConfigFlags dev_flags;
+  ConfigFlags config_flags;
+  FormatFlags format_flags;
+  DumpLogOptions dump_options;
+  AddConfigured(app, "run", "Serve from a formatted data directory", run_flags, exit_code, Run);
+  AddFormat(app, format_flags, exit_code);
+  app.add_subcommand("random-id", "Print a random UUID")->callback([] {
+    fmt::print("{}\n", RandomId());
+  });
+  AddConfigured(app, "dev", "One controller on loopback, without any preparation", dev_flags,
+                exit_code, RunDev);
+  AddDumpLog(app, dump_options, exit_code);
+  AddConfigured(app, "config", "Print every setting, its value and where it came from",
+                config_flags, exit_code, PrintConfig);
+  app.add_subcommand("version", "Print the version")->callback([] {
+    fmt::print("kvorumd {}\n", KVORUM_VERSION);
+  });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return ExplainParseError(app, error, argc, argv);
+  }
+  return exit_code;
+}
+
+}  // namespace kvorum

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/meta_properties.h"
+
+namespace kvorum {
+
+// What `kvorumd format` was told.
+struct FormatRequest {
+  std::string data_dir;
+  std::string cluster_id;
+  int32_t node_id = 0;
+  std::vector<InitialVoter> initial_voters;  // includes this node
+};
+
+// "1@c1:7401:<directory id>,2@c2:7401:<directory id>,…"; the same list on every node.
+absl::StatusOr<std::vector<InitialVoter>> ParseInitialVoters(std::string_view text);
+
+// The life of a cluster: drawn from what all its nodes are formatted with, so that all agree
+// without talking, and two clusters that share a name by mistake do not.
+uint64_t GenerationOf(const std::string& cluster_id, const std::vector<InitialVoter>& voters);
+
+// Prepares an empty data directory (cf. `kafka-storage format`). AlreadyExists for a formatted one.
+absl::StatusOr<MetaProperties> Format(const FormatRequest& request);
+
+// A random (version 4) UUID from the system's entropy.
+std::string RandomId();
+// A random number from the system's entropy.
+uint64_t RandomSeed();
+
+}  // namespace kvorum

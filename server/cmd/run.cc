@@ -1,0 +1,194 @@
+#include "server/cmd/run.h"
+
+#include <fmt/core.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <system_error>
+
+#include "server/base/log.h"
+#include "server/cmd/exit_codes.h"
+#include "server/cmd/format.h"
+
+namespace kvorum {
+namespace {
+
+constexpr char kDevClusterId[] = "dev";
+constexpr int32_t kDevNodeId = 1;
+
+// The signals the main thread waits for. Blocked before any thread exists, so that no other thread
+// ever gets them.
+class SignalWaiter {
+ public:
+  SignalWaiter() {
+    sigemptyset(&set_);
+    for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+      sigaddset(&set_, signal);
+    }
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+
+  int Wait() const {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    return signal;
+  }
+
+  // From now on each of them ends the process at once.
+  void Release() const { pthread_sigmask(SIG_UNBLOCK, &set_, nullptr); }
+
+ private:
+  sigset_t set_{};
+};
+
+// Every connection is a descriptor; the soft limit of 1,024 is a default of long ago.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+void PrintLine(const std::string& line) {
+  std::puts(line.c_str());
+  std::fflush(stdout);
+}
+
+// `greeting` is printed once the daemon listens.
+int Serve(const ServerConfig& config, const std::string& greeting) {
+  const SignalWaiter signals;
+  RaiseDescriptorLimit();
+  SetLogLevel(config.log_level);
+  const Daemon::StartResult started = Daemon::Start(config);
+  if (started.daemon == nullptr) {
+    fmt::print(stderr, "kvorumd: {}\n", std::string(started.status.message()));
+    return started.exit_code;
+  }
+  Daemon& daemon = *started.daemon;
+  PrintLine("kvorumd ready " + daemon.Describe());
+  if (!greeting.empty()) {
+    PrintLine(greeting);
+  }
+  for (int signal = signals.Wait(); signal == SIGUSR1; signal = signals.Wait()) {
+    daemon.LogState();
+  }
+  LogInfo("node", "stopping; a second signal stops at once");
+  signals.Release();
+  if (!daemon.Shutdown()) {
+    LogWarning("node", "the orderly stop took too long; ending without it");
+    std::_Exit(kExitOk);  // as safe as a crash: everything acknowledged is on disk
+  }
+  LogInfo("node", "stopped");
+  return kExitOk;
+}
+
+void PrintWarnings(const LoadedConfig& loaded) {
+  for (const std::string& warning : loaded.warnings) {
+    LogWarning("config", "{}", warning);
+  }
+}
+
+// A directory below the system's temporary one, removed at the end.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::error_code error;
+    std::string pattern =
+        std::filesystem::temp_directory_path(error).string() + "/kvorum-dev-XXXXXX";
+    if (!error && ::mkdtemp(pattern.data()) != nullptr) {
+      path_ = pattern;
+    }
+  }
+  ~TemporaryDirectory() {
+    std::error_code error;
+    if (!path_.empty()) {
+      std::filesystem::remove_all(path_, error);
+    }
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::string& path() const { return path_; }  // empty: it could not be made
+
+ private:
+  std::string path_;
+};
+
+// Formats `config.data_dir` for a quorum of one, unless it is formatted.
+absl::Status FormatForDev(const ServerConfig& config) {
+  const absl::StatusOr<MetaProperties> existing = ReadMetaProperties(config.data_dir);
+  if (existing.ok() || !absl::IsNotFound(existing.status())) {
+    return existing.status();
+  }
+  const InitialVoter self{{NodeId(kDevNodeId), *Uuid::Parse(RandomId())},
+                          config.controller_listener.host,
+                          config.controller_listener.port};
+  return Format({.data_dir = config.data_dir,
+                 .cluster_id = kDevClusterId,
+                 .node_id = kDevNodeId,
+                 .initial_voters = {self}})
+      .status();
+}
+
+std::string DevGreeting(const ServerConfig& config, bool is_temporary) {
+  const std::string endpoint = config.client_listener.ToString();
+  return fmt::format(
+      "\nOne controller, for development. Try in another terminal:\n"
+      "  kvorumctl --endpoints {0} status\n"
+      "  kvorumctl --endpoints {0} topic create orders --partitions 3\n"
+      "  kvorumctl --endpoints {0} entry put greeting hello\n"
+      "  kvorumctl --endpoints {0} watch\n"
+      "Data: {1}{2}. Stop with Ctrl-C.\n",
+      endpoint, config.data_dir, is_temporary ? " (removed at the end; --data-dir keeps it)" : "");
+}
+
+}  // namespace
+
+int Run(const LoadedConfig& loaded) {
+  PrintWarnings(loaded);
+  if (loaded.config.data_dir.empty()) {
+    fmt::print(stderr,
+               "kvorumd: data-dir is not set; name the directory that `kvorumd format` prepared, "
+               "or try `kvorumd dev`\n");
+    return kExitUsage;
+  }
+  return Serve(loaded.config, "");
+}
+
+int RunDev(const LoadedConfig& loaded) {
+  PrintWarnings(loaded);
+  ServerConfig config = loaded.config;
+  // Nothing of a development controller is reachable from outside unless asked for.
+  for (const auto& [key, listener] : {std::pair{"client-listener", &config.client_listener},
+                                      {"controller-listener", &config.controller_listener}}) {
+    if (!loaded.sources.contains(key)) {
+      listener->host = "127.0.0.1";
+    }
+  }
+  if (!loaded.sources.contains("log-level")) {
+    config.log_level = LogLevel::kWarning;
+  }
+  std::unique_ptr<TemporaryDirectory> temporary;
+  if (config.data_dir.empty()) {
+    temporary = std::make_unique<TemporaryDirectory>();
+    config.data_dir = temporary->path();
+  }
+  if (config.data_dir.empty()) {
+    fmt::print(stderr, "kvorumd: no temporary directory can be made; name one with --data-dir\n");
+    return kExitBadDirectory;
+  }
+  if (const absl::Status status = FormatForDev(config); !status.ok()) {
+    fmt::print(stderr, "kvorumd: {}\n", std::string(status.message()));
+    return kExitBadDirectory;
+  }
+  return Serve(config, DevGreeting(config, temporary != nullptr));
+}
+
+}  // namespace kvorum
