@@ -78,17 +78,6 @@ void MaybeProbe(RaftState& state) {
   SendFetch(state, *targets[state.random.Below(targets.size())], /*is_probe=*/true);
 }
 
-// The follower's position among those who may succeed the leader.
-int64_t RankWithoutLeader(const RaftState& state, NodeId leader) {
-  int64_t rank = 0;
-  for (const auto& [id, voter] : Voters(state).voters()) {
-    if (id < state.config.self.node_id && id != leader) {
-      ++rank;
-    }
-  }
-  return rank;
-}
-
 // The leader's process is gone: campaign soon, in turns, without waiting for the fetch timeout.
 void OnLeaderRefused(RaftState& state, Follower& follower) {
   Trace(state, RaftTraceKind::kLeaderConnectionRefused, {.peer = follower.leader_id});
@@ -102,8 +91,7 @@ void OnLeaderRefused(RaftState& state, Follower& follower) {
   state.last_lost_connection = now;
   follower.has_fetched = false;
   const auto jitter = state.random.Below(static_cast<uint64_t>(kCampaignJitter.count()));
-  follower.campaign_at =
-      now + RankWithoutLeader(state, follower.leader_id) * kCampaignStagger + Duration(jitter);
+  follower.campaign_at = now + CampaignDelay(state, follower.leader_id) + Duration(jitter);
 }
 
 // An answer that contradicts itself or our log is dropped and asked for again, later.
@@ -216,7 +204,7 @@ void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& respons
   follower.round = std::max(follower.round, response.round);
   follower.has_fetched = true;
   follower.campaign_at.reset();
-  follower.fetch_deadline = state.now.now + state.config.fetch_timeout;
+  follower.fetch_deadline = NextFetchDeadline(state, from);
 }
 
 void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure) {

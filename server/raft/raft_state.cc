@@ -104,6 +104,20 @@ TimePoint DrawElectionDeadline(RaftState& state) {
   return state.now.now + timeout + Duration(extra);
 }
 
+Duration CampaignDelay(const RaftState& state, NodeId leader_id) {
+  int64_t rank = 0;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    if (id < state.config.self.node_id && id != leader_id) {
+      ++rank;
+    }
+  }
+  return rank * kCampaignStagger;
+}
+
+TimePoint NextFetchDeadline(const RaftState& state, NodeId leader_id) {
+  return state.now.now + state.config.fetch_timeout + CampaignDelay(state, leader_id);
+}
+
 Duration BackoffAfter(const RaftConfig& config, uint32_t failures) {
   const uint32_t doublings = std::min(failures > 0 ? failures - 1 : 0, kMaxBackoffDoublings);
   return config.retry_backoff * (1 << doublings);

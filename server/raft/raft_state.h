@@ -32,8 +32,8 @@ inline constexpr Duration kObserverSessionTimeout = std::chrono::seconds(300);
 inline constexpr size_t kMaxPreferredCandidates = 64;
 // A peer's back-off doubles from retry_backoff up to 2^4 of it.
 inline constexpr uint32_t kMaxBackoffDoublings = 4;
-// Followers that see the leader's port closed campaign this far apart, so that the first has won
-// before the next begins.
+// Followers that lose their leader at the same moment campaign this far apart, so that the first
+// has won before the next begins.
 inline constexpr Duration kCampaignStagger = std::chrono::milliseconds(15);
 inline constexpr Duration kCampaignJitter = std::chrono::milliseconds(5);
 
@@ -160,6 +160,10 @@ bool IsShutDown(const RaftState& state);
 
 // T + uniform[0, T): spreads elections apart (Raft §5.2).
 TimePoint DrawElectionDeadline(RaftState& state);
+// How long a follower of `leader_id` lets those of smaller ids campaign first.
+Duration CampaignDelay(const RaftState& state, NodeId leader_id);
+// When a follower that hears no more from `leader_id` gives it up.
+TimePoint NextFetchDeadline(const RaftState& state, NodeId leader_id);
 // retry_backoff doubled with each failure in a row, up to a cap.
 Duration BackoffAfter(const RaftConfig& config, uint32_t failures);
 

@@ -191,7 +191,7 @@ void BecomeFollower(RaftState& state, Epoch epoch, NodeId leader_id) {
   state.probe_failures = 0;
   state.next_probe = state.now.now + state.config.retry_backoff;
   const Follower role{.leader_id = leader_id,
-                      .fetch_deadline = state.now.now + state.config.fetch_timeout,
+                      .fetch_deadline = NextFetchDeadline(state, leader_id),
                       .has_fetched = false,
                       .round = 0,
                       .campaign_at = std::nullopt};

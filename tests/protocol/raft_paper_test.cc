@@ -188,6 +188,19 @@ TEST(RaftPaperTest, WholeQuorumRestartsWithWhatWasCommitted) {
   EXPECT_GE(cluster.node(next).core().high_watermark(), Offset(4));
 }
 
+// Two followers that lose the leader at the same moment do not split the vote.
+TEST(RaftPaperTest, SilentLeaderIsReplacedInOneEpoch) {
+  TestCluster cluster(3);
+  const int old = cluster.RunUntilLeader().value();
+  cluster.RunFor(milliseconds(500));
+  const Epoch epoch = cluster.node(old).epoch();
+  cluster.Isolate(old);
+  const TimePoint lost = cluster.now();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader() != old; }));
+  EXPECT_EQ(cluster.node(*cluster.Leader()).epoch(), epoch + 1);
+  EXPECT_LT(cluster.now() - lost, milliseconds(1600));
+}
+
 TEST(RaftPaperTest, MinorityCommitsNothing) {
   TestCluster cluster(5);
   const int leader = cluster.RunUntilLeader().value();
