@@ -48,6 +48,9 @@ class EffectExecutor {
   // Bytes of batches submitted and not yet durable.
   size_t inflight_bytes() const { return inflight_bytes_; }
 
+  // Of peers; answers that still need the log are among them.
+  size_t unanswered_requests() const { return waiting_.size(); }
+
   // After a storage failure nothing is sent, written or answered any more.
   bool failed() const { return failed_; }
   void Fail(const absl::Status& status);

@@ -23,6 +23,10 @@ raft::RaftConfig WithCodec(raft::RaftConfig config) {
   return config;
 }
 
+absl::Status ShuttingDown() {
+  return MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one");
+}
+
 bool IsEmpty(const raft::Effects& effects) {
   return effects.writes.empty() && effects.sends.empty() && effects.replies.empty() &&
          !effects.high_watermark.has_value() && effects.reads.empty() &&
@@ -162,7 +166,7 @@ bool Node::IsActiveLeader() const {
 
 absl::Status Node::CheckCanLead() const {
   if (is_draining_ || executor_.failed()) {
-    return MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one");
+    return ShuttingDown();
   }
   return IsActiveLeader() ? absl::OkStatus() : NotLeader();
 }
@@ -233,6 +237,8 @@ void Node::HandleQuery(Now now, controller::Query query, Done<controller::QueryR
       done(read_offset.status());
     } else if (*read_offset <= applier_.applied_end()) {
       AnswerQuery(query, done);
+    } else if (is_raft_stopping_) {
+      done(ShuttingDown());
     } else {
       waiting_queries_.emplace(*read_offset, WaitingQuery{std::move(query), std::move(done)});
     }
@@ -265,8 +271,7 @@ void Node::AnswerWaitingQueries() {
 
 void Node::ConfirmLeadership(Now now, ReadWaiter waiter) {
   if (is_draining_ || executor_.failed()) {
-    waiter(now,
-           MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one"));
+    waiter(now, ShuttingDown());
     return;
   }
   if (!core_.is_leader()) {
@@ -345,6 +350,10 @@ void Node::HandleReadCommitted(Now, OffsetAndEpoch from, size_t max_bytes,
     return updates;
   };
   const LogRange range{from.offset, applier_.applied_end(), max_bytes};
+  if (range.from == range.to) {
+    done(std::vector<publish::CommittedUpdate>());
+    return;
+  }
   if (auto cached = recent_.Read(range.from, range.to, range.max_bytes); cached.has_value()) {
     done(convert(*cached));
     return;
@@ -352,6 +361,9 @@ void Node::HandleReadCommitted(Now, OffsetAndEpoch from, size_t max_bytes,
   ports_.storage.Read(range, [this, convert, discarded, done = std::move(done)](
                                  absl::StatusOr<std::vector<RecordBatch>> batches) {
     ports_.host.Post([this, convert, discarded, done, batches = std::move(batches)](Now) {
+      if (executor_.failed()) {
+        return;
+      }
       if (batches.ok()) {
         done(convert(*batches));
       } else if (absl::IsNotFound(batches.status())) {
@@ -388,6 +400,9 @@ void Node::ApplyCommitted(Now now) {
                         [this](absl::StatusOr<std::vector<RecordBatch>> batches) {
                           ports_.host.Post([this, batches = std::move(batches)](Now later) {
                             is_apply_read_outstanding_ = false;
+                            if (executor_.failed()) {
+                              return;
+                            }
                             if (!batches.ok()) {
                               executor_.Fail(batches.status());
                               return;
@@ -468,13 +483,13 @@ void Node::MaybeFinishDraining(Now now) {
   is_raft_stopping_ = true;
   Step(now, raft::BeginShutdown{});
   for (auto& [offset, waiting] : std::exchange(waiting_queries_, {})) {
-    waiting.done(
-        MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one"));
+    waiting.done(ShuttingDown());
   }
 }
 
 bool Node::is_shut_down() const {
-  return executor_.failed() || (is_raft_stopping_ && core_.is_shut_down() && confirming_.empty());
+  return executor_.failed() || (is_raft_stopping_ && core_.is_shut_down() && confirming_.empty() &&
+                                executor_.unanswered_requests() == 0);
 }
 
 bool Node::accepts_commands() const {
