@@ -45,7 +45,8 @@ void PollerWarmer::Run() {
 void PollerWarmer::CallOnce() {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kInterval);
-  const grpc::ByteBuffer request;  // an empty HealthCheckRequest asks for ""
+  const grpc::Slice empty;  // an empty HealthCheckRequest asks for ""
+  const grpc::ByteBuffer request(&empty, 1);
   grpc::ByteBuffer response;
   std::promise<void> finished;
   // Whatever the answer: the event is what counts.
