@@ -27,7 +27,7 @@ ExitCode List(const CommandContext& context, int limit) {
         request.mutable_page()->set_page_token(token);
         return context.client->ListBrokers(std::move(request));
       },
-      [](v1::ListBrokersResponse& all, v1::ListBrokersResponse page) {
+      [](v1::ListBrokersResponse& all, const v1::ListBrokersResponse& page) {
         *all.mutable_header() = page.header();
         all.mutable_brokers()->MergeFrom(page.brokers());
         return all.brokers_size();

@@ -50,18 +50,18 @@ ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::os
 std::chrono::milliseconds ParseDuration(const std::string& text);
 
 // Asks for page after page until there are no more or `limit` items are there. `call` gets a page
-// token; `merge` moves a page's items into the response it is given and returns how many that has.
+// token; `merge` adds a page's items into the response it is given and returns how many that has.
 template <typename Response, typename Call, typename Merge>
 Result<Response> CollectPages(int limit, const Call& call, const Merge& merge) {
   Response all;
   std::string token;
   while (true) {
-    Result<Response> page = call(token);
+    const Result<Response> page = call(token);
     if (!page.ok()) {
       return page;
     }
     token = page->page().next_page_token();
-    const int count = merge(all, std::move(page).value());
+    const int count = merge(all, page.value());
     if (token.empty() || count >= limit) {
       return all;
     }

@@ -111,7 +111,7 @@ ExitCode List(const CommandContext& context, const EntryArgs& args) {
         request.mutable_page()->set_page_token(token);
         return context.client->ListEntries(std::move(request));
       },
-      [](v1::ListEntriesResponse& all, v1::ListEntriesResponse page) {
+      [](v1::ListEntriesResponse& all, const v1::ListEntriesResponse& page) {
         *all.mutable_header() = page.header();
         all.mutable_entries()->MergeFrom(page.entries());
         return all.entries_size();

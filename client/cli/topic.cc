@@ -136,7 +136,7 @@ ExitCode List(const CommandContext& context, const TopicArgs& args) {
         request.mutable_page()->set_page_token(token);
         return context.client->ListTopics(std::move(request));
       },
-      [](v1::ListTopicsResponse& all, v1::ListTopicsResponse page) {
+      [](v1::ListTopicsResponse& all, const v1::ListTopicsResponse& page) {
         *all.mutable_header() = page.header();
         all.mutable_topics()->MergeFrom(page.topics());
         return all.topics_size();
@@ -176,7 +176,7 @@ ExitCode Get(const CommandContext& context, const TopicArgs& args) {
         request.mutable_page()->set_page_token(token);
         return context.client->GetTopic(std::move(request));
       },
-      [](v1::GetTopicResponse& all, v1::GetTopicResponse page) {
+      [](v1::GetTopicResponse& all, const v1::GetTopicResponse& page) {
         *all.mutable_header() = page.header();
         *all.mutable_topic() = page.topic();
         all.mutable_partitions()->MergeFrom(page.partitions());

@@ -7,8 +7,7 @@
 
 int main() {
   const auto endpoints = kvorum::client::ParseEndpoints("localhost:7400");
-  kvorum::client::ControllerClient client(
-      std::make_shared<kvorum::client::Endpoints>(*endpoints));
+  kvorum::client::ControllerClient client(std::make_shared<kvorum::client::Endpoints>(*endpoints));
   const auto answer = client.ListTopics({}, {std::chrono::milliseconds(1), ""});
   std::puts(answer.ok() ? "answered" : "compiled, linked and run");
   return 0;
