@@ -22,9 +22,9 @@ std::string EndpointsText(const v1::BrokerInfo& broker) {
 ExitCode List(const CommandContext& context, int limit) {
   const Result<v1::ListBrokersResponse> answer = CollectPages<v1::ListBrokersResponse>(
       limit,
-      [&](const std::string& token) {
+      [&](const v1::PageRequest& page) {
         v1::ListBrokersRequest request;
-        request.mutable_page()->set_page_token(token);
+        *request.mutable_page() = page;
         return context.client->ListBrokers(std::move(request));
       },
       [](v1::ListBrokersResponse& all, const v1::ListBrokersResponse& page) {

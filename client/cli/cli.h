@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -49,23 +50,26 @@ ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::os
 // "500ms", "10s", "2m"; zero: malformed, or not within 1 ms to 1 h.
 std::chrono::milliseconds ParseDuration(const std::string& text);
 
-// Asks for page after page until there are no more or `limit` items are there. `call` gets a page
-// token; `merge` adds a page's items into the response it is given and returns how many that has.
+// Asks for page after page until there are no more or `limit` items are there; then the response
+// carries the token of the next page. `call` gets a page request; `merge` adds a page's items to
+// the response it is given and returns how many that has.
 template <typename Response, typename Call, typename Merge>
 Result<Response> CollectPages(int limit, const Call& call, const Merge& merge) {
+  constexpr int kPageSize = 1000;
   Response all;
-  std::string token;
-  while (true) {
-    const Result<Response> page = call(token);
+  v1::PageRequest next;
+  int count = 0;
+  do {
+    next.set_page_size(std::min(kPageSize, limit - count));
+    const Result<Response> page = call(next);
     if (!page.ok()) {
       return page;
     }
-    token = page->page().next_page_token();
-    const int count = merge(all, page.value());
-    if (token.empty() || count >= limit) {
-      return all;
-    }
-  }
+    next.set_page_token(page->page().next_page_token());
+    count = merge(all, page.value());
+  } while (!next.page_token().empty() && count < limit);
+  all.mutable_page()->set_next_page_token(next.page_token());
+  return all;
 }
 
 // Items a list command shows unless told otherwise.

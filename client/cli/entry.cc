@@ -104,11 +104,11 @@ ExitCode Delete(const CommandContext& context, const EntryArgs& args) {
 ExitCode List(const CommandContext& context, const EntryArgs& args) {
   const Result<v1::ListEntriesResponse> answer = CollectPages<v1::ListEntriesResponse>(
       args.limit,
-      [&](const std::string& token) {
+      [&](const v1::PageRequest& page) {
         v1::ListEntriesRequest request;
         request.set_prefix(args.prefix);
         request.set_keys_only(args.keys_only);
-        request.mutable_page()->set_page_token(token);
+        *request.mutable_page() = page;
         return context.client->ListEntries(std::move(request));
       },
       [](v1::ListEntriesResponse& all, const v1::ListEntriesResponse& page) {

@@ -130,10 +130,10 @@ ExitCode Grow(const CommandContext& context, const TopicArgs& args) {
 ExitCode List(const CommandContext& context, const TopicArgs& args) {
   const Result<v1::ListTopicsResponse> answer = CollectPages<v1::ListTopicsResponse>(
       args.limit,
-      [&](const std::string& token) {
+      [&](const v1::PageRequest& page) {
         v1::ListTopicsRequest request;
         request.set_name_prefix(args.prefix);
-        request.mutable_page()->set_page_token(token);
+        *request.mutable_page() = page;
         return context.client->ListTopics(std::move(request));
       },
       [](v1::ListTopicsResponse& all, const v1::ListTopicsResponse& page) {
@@ -170,10 +170,10 @@ std::string ReplicasText(const v1::PartitionInfo& partition) {
 ExitCode Get(const CommandContext& context, const TopicArgs& args) {
   const Result<v1::GetTopicResponse> answer = CollectPages<v1::GetTopicResponse>(
       args.limit,
-      [&](const std::string& token) {
+      [&](const v1::PageRequest& page) {
         v1::GetTopicRequest request;
         request.mutable_topic()->set_name(args.names.front());
-        request.mutable_page()->set_page_token(token);
+        *request.mutable_page() = page;
         return context.client->GetTopic(std::move(request));
       },
       [](v1::GetTopicResponse& all, const v1::GetTopicResponse& page) {

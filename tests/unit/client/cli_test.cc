@@ -144,6 +144,22 @@ TEST(CliTest, CollectsAllPagesOfAList) {
   EXPECT_THAT(json.out, HasSubstr("\"name\": \"b\""));
 }
 
+TEST(CliTest, AsksForNoMoreItemsThanTheLimit) {
+  FakeController server;
+  server.on_list_topics = [](const v1::ListTopicsRequest& request,
+                             v1::ListTopicsResponse& response) {
+    for (int i = 0; i < std::min(2, request.page().page_size()); ++i) {
+      response.add_topics()->set_name("t");
+    }
+    response.mutable_page()->set_next_page_token("more");
+    return grpc::Status::OK;
+  };
+  const CliResult run =
+      RunWith(server.endpoint(), {"topic", "list", "--limit", "3", "--output", "json"});
+  EXPECT_EQ(server.call_count(), 2);
+  EXPECT_THAT(run.out, HasSubstr("\"next_page_token\": \"more\""));
+}
+
 v1::DescribeQuorumResponse Node(int32_t node_id, int32_t leader_id) {
   v1::DescribeQuorumResponse answer;
   answer.mutable_header()->set_node_id(node_id);
