@@ -91,7 +91,8 @@ std::string ToText(const TestMessage& message) {
 TestCluster::TestCluster(int voters, int observers) {
   const VoterSet set = VotersUpTo(voters);
   for (int id = 1; id <= voters + observers; ++id) {
-    nodes_[id] = std::make_unique<TestNode>(id, set, TestDisk{}, now_, static_cast<uint64_t>(id));
+    nodes_[id] =
+        std::make_unique<TestNode>(id, set, TestDisk{}, now_, static_cast<uint64_t>(1000 * id));
   }
 }
 
@@ -133,6 +134,27 @@ bool TestCluster::DeliverOne() {
 void TestCluster::DeliverAll() {
   for (int count = 0; DeliverOne(); ++count) {
     KVORUM_CHECK(count < 100'000, "messages without end");
+  }
+}
+
+void TestCluster::DeliverAt(size_t index) {
+  TestMessage message = messages_.at(index);
+  DropAt(index);
+  Deliver(std::move(message));
+  Collect();
+}
+
+void TestCluster::DropAt(size_t index) {
+  messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(index));
+}
+
+void TestCluster::Advance(Duration by) {
+  now_ += by;
+  FailExpired();
+  for (auto& [id, node] : nodes_) {
+    if (is_up(id) && node->core().NextDeadline() <= now_) {
+      Step(id, TimerFired{});
+    }
   }
 }
 

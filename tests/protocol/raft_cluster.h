@@ -30,6 +30,7 @@ class TestCluster {
   explicit TestCluster(int voters, int observers = 0);
 
   TestNode& node(int id) { return *nodes_.at(id); }
+  const TestNode& node(int id) const { return *nodes_.at(id); }
   int size() const { return static_cast<int>(nodes_.size()); }
   bool is_up(int id) const { return !down_.contains(id); }
   TimePoint now() const { return now_; }
@@ -39,6 +40,12 @@ class TestCluster {
   // Delivers the oldest message. False: there is none.
   bool DeliverOne();
   void DeliverAll();
+  // Delivers, drops or repeats a message out of order.
+  void DeliverAt(size_t index);
+  void DropAt(size_t index);
+  void RepeatAt(size_t index) { messages_.push_back(messages_.at(index)); }
+  // Lets time pass and fires what is due; delivers nothing.
+  void Advance(Duration by);
   void DropAll();
   const std::deque<TestMessage>& messages() const { return messages_; }
   std::function<void(const TestMessage&)> on_deliver;
