@@ -94,6 +94,8 @@ class RaftCore {
   Offset log_end_offset() const;
   Offset log_start_offset() const;
   Offset durable_end_offset() const;
+  // Newest end known to be committed; never decreases (a new leader tells others one of its own, which
+  // starts unknown).
   std::optional<Offset> high_watermark() const;
   const VoterSet& voters() const;
   // True once BeginShutdown has nothing left to hand over: no leadership, no unanswered

@@ -24,7 +24,8 @@ enum class RaftTraceKind {
   kDivergingFetch,  // peer: the follower told to truncate; offset: where
   kCheckQuorumFailed,
   kLeaderConnectionRefused,  // peer: the leader
-  kRequestRejected,          // peer: the sender of a request that was refused; detail says why
+  // peer: the sender of a request that was refused, or of an answer that was dropped; detail: why
+  kRequestRejected,
 };
 
 // One thing the core did: becomes a log line, a counter, a golden line, a simulator line.
