@@ -195,7 +195,7 @@ absl::Status Daemon::Listen() {
   }
   KVORUM_ASSIGN_OR_RETURN(
       http_, HttpEndpoint::Start(
-                 config_.http_listener->ToString(),
+                 {config_.http_listener->host, config_.http_listener->port},
                  {{"/livez", [] { return HttpEndpoint::Answer{.body = "ok\n"}; }},
                   {"/readyz",
                    [this] {

@@ -14,6 +14,7 @@
 #include "server/base/log.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
+#include "server/rpc/grpc_log.h"
 
 namespace kvorum {
 namespace {
@@ -65,6 +66,7 @@ void PrintLine(const std::string& line) {
 int Serve(const ServerConfig& config, const std::string& greeting) {
   const SignalWaiter signals;
   RaiseDescriptorLimit();
+  rpc::InstallLibraryLogging();
   SetLogLevel(config.log_level);
   const Daemon::StartResult started = Daemon::Start(config);
   if (started.daemon == nullptr) {
