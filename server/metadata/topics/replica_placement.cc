@@ -91,11 +91,12 @@ class Placer {
       rack.fenced.BeginRound();
     }
     BrokerList replicas;
-    std::optional<size_t> skipped_rack = AddLeader(replicas);
+    const size_t leaders_rack = AddLeader(replicas);
+    bool was_skipped = false;
     size_t rack = first_rack_;
     while (replicas.size() < replica_count) {
-      if (rack == skipped_rack) {
-        skipped_rack.reset();  // once: it has the leader already
+      if (!was_skipped && rack == leaders_rack) {
+        was_skipped = true;  // once: it has the leader already
       } else if (const std::optional<BrokerId> id = racks_[rack].Next()) {
         replicas.push_back(*id);
       }
