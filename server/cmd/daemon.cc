@@ -1,6 +1,6 @@
 #include "server/cmd/daemon.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>

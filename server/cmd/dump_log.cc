@@ -1,6 +1,6 @@
 #include "server/cmd/dump_log.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <cstdio>

@@ -1,6 +1,6 @@
 #include "server/cmd/format.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>

@@ -1,6 +1,6 @@
 #include "server/cmd/run.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "server/config/config_loader.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>

@@ -1,6 +1,6 @@
 #include "server/config/host_port.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <charconv>
 #include <optional>

@@ -1,6 +1,6 @@
 #include "server/config/server_config.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "server/base/errors.h"
 

@@ -1,6 +1,6 @@
 #include "server/observability/http_endpoint.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 #include "server/rpc/grpc_server.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>

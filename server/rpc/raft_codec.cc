@@ -1,6 +1,6 @@
 #include "server/rpc/raft_codec.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>

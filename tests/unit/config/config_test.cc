@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <fstream>
+#include <sstream>
 
 #include "server/config/config_loader.h"
 #include "server/config/settings.h"
@@ -37,6 +38,25 @@ TEST(ConfigTest, EveryDefaultSurvivesBeingWrittenDownAndReadBack) {
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   for (const Setting& setting : Settings()) {
     EXPECT_EQ(setting.get(loaded->config), setting.get(ServerConfig{})) << setting.name;
+  }
+}
+
+// The file shows every key, commented out with its default (data-dir excepted, which has none).
+TEST(ConfigTest, ReferenceFileShowsEveryKeyWithItsDefault) {
+  std::ifstream file(KVORUM_SOURCE_DIR "/deploy/kvorumd.toml");
+  ASSERT_TRUE(file.is_open());
+  ConfigInputs inputs;
+  for (std::string line; std::getline(file, line);) {
+    const bool is_setting = line.size() > 1 && line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
+    inputs.file_text += (is_setting ? line.substr(1) : line) + "\n";
+  }
+  const absl::StatusOr<LoadedConfig> loaded = MergeConfig(inputs);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  for (const Setting& setting : Settings()) {
+    EXPECT_TRUE(loaded->sources.contains(std::string(setting.name))) << setting.name;
+    if (setting.name != "data-dir") {
+      EXPECT_EQ(setting.get(loaded->config), setting.get(ServerConfig{})) << setting.name;
+    }
   }
 }
 
