@@ -221,6 +221,45 @@ TEST_F(OneNodeTest, StopsTakingCommandsWhileTooMuchIsNotYetDurable) {
   EXPECT_TRUE(node().accepts_commands());
 }
 
+// The committed end is known before the log is read back from the disk.
+class SlowReplayTest : public OneNodeTest {
+ protected:
+  void RestartWithSlowReads() {
+    Begin();
+    PutNow("key", "value");
+    cluster.Kill(1);
+    cluster.Start(1);
+    machine().reads_are_slow = true;
+    cluster.RunUntil([&] { return node().core().high_watermark().has_value(); });
+    ASSERT_EQ(node().committed_image()->provenance().end_offset, Offset(0));
+    query = cluster.Query(1, GetRequest("key"));
+    node().Execute(cluster.now);
+    ASSERT_TRUE(query->is_waiting()) << "what it must reflect is not yet applied";
+  }
+
+  QueryAnswer query;
+};
+
+TEST_F(SlowReplayTest, HoldsAReadUntilWhatItMustReflectIsApplied) {
+  RestartWithSlowReads();
+  machine().reads_are_slow = false;
+  cluster.Settle();
+  ASSERT_TRUE(query->is_ok()) << query->status();
+  EXPECT_EQ(query->As<v1::GetEntryResponse>().entry().value(), "value");
+  EXPECT_EQ(query->times, 1);
+}
+
+TEST_F(SlowReplayTest, AnswersAReadThatStillWaitsWhenTheNodeStops) {
+  RestartWithSlowReads();
+  node().BeginShutdown(cluster.now);
+  node().Execute(cluster.now);
+  EXPECT_EQ(query->reason(), ErrorReason::kShuttingDown);
+  EXPECT_TRUE(node().is_shut_down());
+  machine().reads_are_slow = false;
+  cluster.Settle();
+  EXPECT_EQ(query->times, 1);
+}
+
 // --- storage failures ---
 
 TEST_F(OneNodeTest, SaysThatTheStorageFailedOnceAndNothingElse) {
@@ -246,6 +285,20 @@ TEST_F(OneNodeTest, SaysThatTheStorageFailedOnceAndNothingElse) {
   EXPECT_EQ(machine().storage().pending_writes(), writes);
   EXPECT_TRUE(machine().sent.empty());
   EXPECT_EQ(machine().failures.size(), 1u);
+}
+
+TEST_F(OneNodeTest, FailsOnALogItCannotReadBack) {
+  Begin();
+  PutNow("key", "value");
+  cluster.Kill(1);
+  cluster.Start(1);
+  machine().reads_are_slow = true;
+  cluster.RunUntil([&] { return machine().storage().pending_reads() > 0; });
+  cluster.disk(1).mutable_batches().erase(Offset(0));
+  machine().reads_are_slow = false;
+  cluster.Settle();
+  EXPECT_EQ(machine().failures.size(), 1u);
+  EXPECT_EQ(machine().images, 0);
 }
 
 // --- shutdown ---

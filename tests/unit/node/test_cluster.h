@@ -113,7 +113,8 @@ class TestController : public NodeHost,
   MemoryStorage& storage() { return storage_; }
   uint64_t StateHash() const { return node_->committed_image()->StateHash(); }
 
-  bool disk_is_slow = false;  // the test completes writes and reads itself
+  bool disk_is_slow = false;    // the test completes writes and reads itself
+  bool reads_are_slow = false;  // the test completes reads itself
   std::deque<std::function<void(Now)>> tasks;
   std::deque<Sent> sent;
   std::vector<absl::Status> failures;
@@ -179,6 +180,8 @@ class TestCluster {
         any |= machine->RunTasks(now);
         if (!machine->disk_is_slow) {
           any |= machine->storage().CompleteNextWrite();
+        }
+        if (!machine->disk_is_slow && !machine->reads_are_slow) {
           any |= machine->storage().CompleteNextRead();
         }
         any |= Deliver(*machine);
