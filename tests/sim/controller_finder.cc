@@ -26,8 +26,7 @@ void ControllerFinder::OnError(const absl::Status& status) {
   const std::map<std::string, std::string> facts = GetErrorFacts(status);
   const auto endpoint = facts.find("leader_endpoint");
   const std::optional<NodeId> hint =
-      endpoint == facts.end() ? std::nullopt
-                              : SimController::ParseClientEndpoint(endpoint->second);
+      endpoint == facts.end() ? std::nullopt : SimController::ParseClientEndpoint(endpoint->second);
   if (hint.has_value() && world_.controllers.contains(*hint)) {
     target_ = *hint;
   } else {

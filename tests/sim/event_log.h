@@ -1,10 +1,10 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <utility>
-
-#include <fmt/core.h>
 
 #include "server/base/time.h"
 #include "tests/sim/event_queue.h"

@@ -163,8 +163,8 @@ std::string Liveness::MissingInBrokers() const {
       continue;
     }
     if (broker->applied_end() < *target_) {
-      return fmt::format("L5: broker {} has applied {} of {}", broker->id(),
-                         broker->applied_end(), *target_);
+      return fmt::format("L5: broker {} has applied {} of {}", broker->id(), broker->applied_end(),
+                         *target_);
     }
     if (known == nullptr || known->is_fenced || known->epoch.value() != broker->broker_epoch()) {
       return fmt::format("L6: broker {} lives and is not unfenced", broker->id());

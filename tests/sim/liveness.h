@@ -42,8 +42,8 @@ class Liveness {
   Brokers& brokers_;
   Clients& clients_;
   Random random_;
-  std::set<NodeId> core_;    // voters that must work
-  std::set<NodeId> others_;  // that stay down or can only send
+  std::set<NodeId> core_;         // voters that must work
+  std::set<NodeId> others_;       // that stay down or can only send
   std::optional<Offset> target_;  // everything below it must reach everybody
   bool final_puts_started_ = false;
 };

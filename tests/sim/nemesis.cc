@@ -225,9 +225,8 @@ void Nemesis::StopBroker() {
 void Nemesis::CutBroker() {
   const int actor = random_.OneIn(2, 3)
                         ? DrawBroker().id()
-                        : kFirstClientActor +
-                              static_cast<int>(random_.Below(
-                                  static_cast<uint64_t>(world_.options.workload.clients)));
+                        : kFirstClientActor + static_cast<int>(random_.Below(static_cast<uint64_t>(
+                                                  world_.options.workload.clients)));
   const bool all = random_.OneIn(1, 2);
   for (const auto& [id, machine] : world_.controllers) {
     if (all || random_.OneIn(1, 2)) {

@@ -50,9 +50,8 @@ void DrawNetwork(Random& random, SimOptions& options) {
   network.min_delay = microseconds(LogUniform(random, 50, 2000));
   const int64_t election_us =
       std::chrono::duration_cast<microseconds>(options.election_timeout).count();
-  network.max_delay =
-      network.min_delay + microseconds(LogUniform(random, 50, std::max<int64_t>(
-                                                                   100, election_us / 2)));
+  network.max_delay = network.min_delay +
+                      microseconds(LogUniform(random, 50, std::max<int64_t>(100, election_us / 2)));
   network.drop_permille = MaybePermille(random, 300);
   network.duplicate_permille = MaybePermille(random, 500);
   network.misroute_permille = MaybePermille(random, 20);
@@ -132,9 +131,7 @@ NetworkFaults CalmNetwork() {
   return {.min_delay = microseconds(100), .max_delay = microseconds(2000)};
 }
 
-DiskFaults CalmDisk() {
-  return {.min_delay = microseconds(100), .max_delay = microseconds(2000)};
-}
+DiskFaults CalmDisk() { return {.min_delay = microseconds(100), .max_delay = microseconds(2000)}; }
 
 std::string ToText(const SimOptions& options) {
   const auto ms = [](Duration d) { return std::chrono::duration_cast<milliseconds>(d).count(); };

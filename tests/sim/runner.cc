@@ -1,5 +1,6 @@
 #include "tests/sim/runner.h"
 
+#include <fmt/format.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,8 +13,6 @@
 #include <fstream>
 #include <sstream>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "server/base/check.h"
 #include "tests/sim/simulation.h"
@@ -193,10 +192,11 @@ class Campaign {
 
   void Summarise() const {
     PrintMarks(marks_);
-    fmt::print("seeds {} from {} on: {} passed, {} failed; {} events, {} offsets committed; {:.0f} "
-               "seeds per minute with {} jobs\n",
-               options_.seeds, options_.base, done_, failed_, events_, committed_, PerMinute(),
-               options_.jobs);
+    fmt::print(
+        "seeds {} from {} on: {} passed, {} failed; {} events, {} offsets committed; {:.0f} "
+        "seeds per minute with {} jobs\n",
+        options_.seeds, options_.base, done_, failed_, events_, committed_, PerMinute(),
+        options_.jobs);
   }
 
   RunnerOptions options_;

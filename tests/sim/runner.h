@@ -14,7 +14,7 @@ struct RunnerOptions {
   int jobs = 2;
   Duration fault_phase = std::chrono::seconds(30);
   bool print_events = false;
-  bool keep_going = false;  // after a failing seed
+  bool keep_going = false;         // after a failing seed
   bool check_determinism = false;  // run each seed twice
 };
 

@@ -22,11 +22,7 @@ constexpr int kHeartbeatsPerSession = 5;
 }  // namespace
 
 SimBroker::SimBroker(World& world, ClientChecker& checker, int id, Random random)
-    : world_(world),
-      checker_(checker),
-      id_(id),
-      random_(random),
-      finder_(world, random_.Fork()) {}
+    : world_(world), checker_(checker), id_(id), random_(random), finder_(world, random_.Fork()) {}
 
 Offset SimBroker::applied_end() const {
   const StreamChecker::State& state =
@@ -146,8 +142,7 @@ void SimBroker::Heartbeat() {
     const Broker* known =
         latest == nullptr ? nullptr : latest->brokers().Find(BrokerId(request.broker_id()));
     if (known != nullptr && known->epoch.value() == request.broker_epoch()) {
-      world_.checks->OnBrokerContact(process, id_,
-                                     request.want_fence() || request.want_shutdown());
+      world_.checks->OnBrokerContact(process, id_, request.want_fence() || request.want_shutdown());
     }
     process.node().HandleBrokerReport(now, request, std::move(done));
   };
@@ -231,9 +226,9 @@ void SimBroker::OnStreamEnd(const absl::Status& status) {
     world_.log.Hit(Mark::kStreamClosedWithError);
   }
   const ErrorReason reason = GetErrorReason(status);
-  KVORUM_CHECK(reason != ErrorReason::kPositionOutOfRange &&
-                   reason != ErrorReason::kPositionDiscarded,
-               "invariant 32 StreamResume: broker {}: {}", id_, status.ToString());
+  KVORUM_CHECK(
+      reason != ErrorReason::kPositionOutOfRange && reason != ErrorReason::kPositionDiscarded,
+      "invariant 32 StreamResume: broker {}: {}", id_, status.ToString());
   EndStream();
 }
 
@@ -255,7 +250,8 @@ void SimBroker::EndStream() {
 
 // A connection can die without a word; bookmarks tell a quiet stream from a dead one.
 void SimBroker::WatchStream() {
-  const Duration limit = world_.options.bookmark_interval * 4 + read_delay_ * 4 + milliseconds(4000);
+  const Duration limit =
+      world_.options.bookmark_interval * 4 + read_delay_ * 4 + milliseconds(4000);
   if (stream_ != nullptr && world_.queue.now() - last_message_ > limit) {
     world_.log.Line("broker {} stream is silent", id_);
     EndStream();
@@ -289,8 +285,7 @@ std::optional<v1::AlterPartitionRequest> SimBroker::DrawIsrChange() {
   request.set_broker_epoch(*broker_epoch_);
   for (const PartitionKey& key : PartitionsInSyncOn(image.topics(), BrokerId(id_))) {
     const Topic* topic = image.topics().Find(key.topic_id);
-    const Partition* partition =
-        topic == nullptr ? nullptr : topic->partitions.Find(key.index);
+    const Partition* partition = topic == nullptr ? nullptr : topic->partitions.Find(key.index);
     if (partition == nullptr || partition->leader != BrokerId(id_) || !random_.OneIn(1, 2)) {
       continue;
     }

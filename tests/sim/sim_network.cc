@@ -44,11 +44,10 @@ NodeId SimNetwork::MaybeMisroute(NodeId to) {
 }
 
 void SimNetwork::SendRequest(ProcessId from, raft::SendRequest request) {
-  const auto call =
-      std::make_shared<const Call>(Call{.from = from,
-                                        .to = request.to.key.node_id,
-                                        .id = request.id,
-                                        .request = std::move(request.request)});
+  const auto call = std::make_shared<const Call>(Call{.from = from,
+                                                      .to = request.to.key.node_id,
+                                                      .id = request.id,
+                                                      .request = std::move(request.request)});
   waiting_[{from, call->to}] = call->id;
   // Timed by the sender's own clock; the difference does not matter here.
   world_.queue.After(request.timeout, [this, call] { FailOnTimeout(call); });
@@ -87,8 +86,8 @@ void SimNetwork::Deliver(const CallPtr& call) {
   process->Post([this, process, call](Now now) {
     process->node().HandleRaftRequest(
         now, call->request,
-        [this, process, call, answered = std::make_shared<bool>(false)](
-            raft::RaftResponse response) {
+        [this, process, call,
+         answered = std::make_shared<bool>(false)](raft::RaftResponse response) {
           process->NoteAnswer(*answered);
           Respond(*process, call, std::move(response));
         });
@@ -160,8 +159,8 @@ void SimNetwork::Inject(NodeId to, raft::RaftRequest request, Effect effect) {
   process->RunAlone([this, process, shared](Now now) {
     process->node().HandleRaftRequest(
         now, *shared,
-        [this, process, shared, answered = std::make_shared<bool>(false)](
-            const raft::RaftResponse& response) {
+        [this, process, shared,
+         answered = std::make_shared<bool>(false)](const raft::RaftResponse& response) {
           process->NoteAnswer(*answered);
           world_.checks->OnResponseSent(*process, *shared, response);
         });

@@ -20,8 +20,8 @@ class SimNetwork {
 
   void SendRequest(ProcessId from, raft::SendRequest request);
 
-  // Delivers `request` to `to` as a turn of its own, out of thin air. The checkers hold the receiver
-  // to it if the message must change nothing.
+  // Delivers `request` to `to` as a turn of its own, out of thin air. The checkers hold the
+  // receiver to it if the message must change nothing.
   enum class Effect { kMustChangeNothing, kAny };
   void Inject(NodeId to, raft::RaftRequest request, Effect effect);
 

@@ -106,8 +106,7 @@ void SimProcess::Send(raft::SendRequest request) {
 
 void SimProcess::ScheduleTurn() {
   if (!in_turn_) {
-    ScheduleTurnAt(world_.queue.now() +
-                   DrawBetween(random_, {}, world_.options.max_turn_delay));
+    ScheduleTurnAt(world_.queue.now() + DrawBetween(random_, {}, world_.options.max_turn_delay));
   }
 }
 

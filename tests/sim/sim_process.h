@@ -56,6 +56,7 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
 
   bool has_failed() const { return failed_; }
   bool is_shutting_down() const { return shutdown_began_.has_value(); }
+  bool is_in_turn() const { return in_turn_; }
   bool is_paused() const { return paused_until_ > world_.queue.now(); }
   uint64_t turns() const { return turns_; }
 
@@ -63,8 +64,8 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   template <typename T>
   std::function<void(absl::StatusOr<T>)> Once(std::function<void(absl::StatusOr<T>)> done) {
     ++unanswered_;
-    return [this, done = std::move(done), answered = std::make_shared<bool>(false)](
-               absl::StatusOr<T> result) {
+    return [this, done = std::move(done),
+            answered = std::make_shared<bool>(false)](absl::StatusOr<T> result) {
       NoteAnswer(*answered);
       done(std::move(result));
     };

@@ -62,8 +62,8 @@ void SimPublisher::ConfirmCommittedEnd(EndDone done) {
   process_.NoteRequest();
   process_.Post([this, done = std::move(done)](Now now) {
     process_.node().HandleConfirmCommittedEnd(
-        now, [this, done, answered = std::make_shared<bool>(false)](
-                 const absl::StatusOr<Offset>& result) {
+        now, [this, done,
+              answered = std::make_shared<bool>(false)](const absl::StatusOr<Offset>& result) {
           process_.NoteAnswer(*answered);
           Post([done, result](TimePoint) { done(result); });
         });

@@ -105,8 +105,7 @@ void SimStorage::CheckCodec(const RecordBatch& batch) const {
   const std::string frame = EncodeBatch(batch);
   std::string_view rest = frame;
   const absl::StatusOr<RecordBatch> decoded = DecodeBatch(rest);
-  KVORUM_CHECK(decoded.ok(), "own batch at {}: {}", batch.base_offset,
-               decoded.status().ToString());
+  KVORUM_CHECK(decoded.ok(), "own batch at {}: {}", batch.base_offset, decoded.status().ToString());
   KVORUM_CHECK(rest.empty() && EncodeBatch(*decoded) == frame,
                "batch at {} changes when it is encoded", batch.base_offset);
 }

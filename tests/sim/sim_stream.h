@@ -18,8 +18,7 @@ namespace kvorum::sim {
 // One subscription seen from both ends: the publisher's sink, and a FIFO pipe to a broker that
 // stalls while the path is cut and breaks when either end dies. Shared by the publish loop, the
 // broker and the events in flight.
-class SimStream : public publish::SubscriberSink,
-                  public std::enable_shared_from_this<SimStream> {
+class SimStream : public publish::SubscriberSink, public std::enable_shared_from_this<SimStream> {
  public:
   // Called on arrival, in order. After OnStreamEnd nothing follows.
   class Reader {

@@ -35,8 +35,8 @@ void Simulation::MakeControllers() {
     replicas.push_back({.key = {.node_id = NodeId(i), .directory_id = Uuid::FromRandom(random_)},
                         .address = {.host = fmt::format("c{}", i), .port = kControllerPort}});
   }
-  world_.voters = raft::VoterSet(
-      std::vector<raft::Voter>(replicas.begin(), replicas.begin() + options.voters));
+  world_.voters =
+      raft::VoterSet(std::vector<raft::Voter>(replicas.begin(), replicas.begin() + options.voters));
   for (const raft::Voter& replica : replicas) {
     const int64_t drift =
         random_.Between(-options.max_clock_drift_ppm, options.max_clock_drift_ppm);

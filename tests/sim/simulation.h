@@ -17,7 +17,7 @@
 namespace kvorum::sim {
 
 struct RunResult {
-  uint64_t hash = 0;    // over everything that happened
+  uint64_t hash = 0;  // over everything that happened
   uint64_t events = 0;
   int64_t committed = 0;  // offsets
   Marks marks;

@@ -42,8 +42,8 @@ class AckChecker {
             "registration of broker", std::to_string(request.broker_id()));
   }
   void operator()(const v1::UnregisterBrokerRequest& request) const {
-    Require(index_.UnregisteredSince(request.broker_id(), committed_before_),
-            "removal of broker", std::to_string(request.broker_id()));
+    Require(index_.UnregisteredSince(request.broker_id(), committed_before_), "removal of broker",
+            std::to_string(request.broker_id()));
   }
   void operator()(const v1::CreateTopicsRequest&) const {
     for (const auto& result : std::get<v1::CreateTopicsResponse>(reply_).results()) {
@@ -120,8 +120,7 @@ void ClearSoftState(Response&) {}
 
 }  // namespace
 
-void ClientChecker::CheckHeader(const SimProcess& process,
-                                const v1::ResponseHeader& header) const {
+void ClientChecker::CheckHeader(const SimProcess& process, const v1::ResponseHeader& header) const {
   for (const v1::Position* position : {&header.committed(), &header.applied()}) {
     const std::shared_ptr<const MetadataImage> truth =
         world_.ghost.ImageAt(Offset(position->offset()));

@@ -18,15 +18,16 @@ void CommitChecker::Sync(const SimProcess& process) {
     KVORUM_CHECK(!is_forgotten || core.is_leader(),
                  "invariant 13 HwmMonotone: {} forgot its high watermark", process.id());
     if (!is_forgotten) {
-      KVORUM_CHECK(!progress.high_watermark.has_value() ||
-                       *high_watermark > *progress.high_watermark,
-                   "invariant 13 HwmMonotone: {} went from {} to {}", process.id(),
-                   *progress.high_watermark, *high_watermark);
+      KVORUM_CHECK(
+          !progress.high_watermark.has_value() || *high_watermark > *progress.high_watermark,
+          "invariant 13 HwmMonotone: {} went from {} to {}", process.id(), *progress.high_watermark,
+          *high_watermark);
       if (core.is_leader() && progress.led_epoch == core.epoch()) {
         CheckLeaderMayAdvance(process, *high_watermark);
       }
-      OnAdvanced(process, *high_watermark);
-      progress.high_watermark = high_watermark;
+      if (OnAdvanced(process, *high_watermark)) {
+        progress.high_watermark = high_watermark;
+      }
     }
   }
 }
@@ -44,10 +45,14 @@ void CommitChecker::CheckLeaderMayAdvance(const SimProcess& process, Offset high
                "invariant 12 OwnEpochFirst: {} advances to {}", process.id(), high_watermark);
 }
 
-void CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark) {
+bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark) {
   const LogMirror& log = process.storage().mirror();
   const std::optional<BatchEnd> end = log.EndAt(high_watermark);
-  KVORUM_CHECK(end.has_value(), "invariant 10 CommitWriteOnce: {} has no batch that ends at its "
+  if (!end.has_value() && process.is_in_turn() && high_watermark <= world_.ghost.end_offset()) {
+    return false;  // a follower that has not yet submitted what it fetched; it will in this turn
+  }
+  KVORUM_CHECK(end.has_value(),
+               "invariant 10 CommitWriteOnce: {} has no batch that ends at its "
                "high watermark {}",
                process.id(), high_watermark);
   if (process.node().core().is_leader()) {
@@ -59,7 +64,7 @@ void CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
                      (committed != nullptr && committed->batch.chain_hash == end->chain_hash),
                  "invariant 10 CommitWriteOnce: {} thinks other content is committed below {}",
                  process.id(), high_watermark);
-    return;
+    return true;
   }
   CheckQuorumHas(*end);
   for (size_t i = log.FirstAbove(world_.ghost.end_offset());
@@ -67,6 +72,7 @@ void CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
     world_.ghost.Append(log.batches()[i]);
   }
   world_.log.Mix(end->chain_hash);
+  return true;
 }
 
 // Equal chain hashes at an offset mean equal logs below it, so one place speaks for the whole log.
@@ -84,8 +90,7 @@ void CommitChecker::CheckQuorumHas(const BatchEnd& end) const {
                end.end_offset, end.epoch, holders);
 }
 
-void CommitChecker::OnCommitFed(const SimProcess& process,
-                                const publish::CommittedUpdate& update) {
+void CommitChecker::OnCommitFed(const SimProcess& process, const publish::CommittedUpdate& update) {
   Progress& progress = progress_[process.id().node];
   KVORUM_CHECK(!progress.fed_end.has_value() || *progress.fed_end == update.from,
                "invariant 20 ApplyInOrderOnce: {} publishes {} after {}", process.id(), update.from,
@@ -96,15 +101,15 @@ void CommitChecker::OnCommitFed(const SimProcess& process,
   progress.fed_end = update.to;
   Sync(process);
   const GhostBatch* committed = world_.ghost.BeginningAt(update.from);
-  KVORUM_CHECK(committed != nullptr,
-               "invariant 20 ApplyInOrderOnce: {} publishes from {}, where no committed batch begins",
-               process.id(), update.from);
-  KVORUM_CHECK(committed->batch.end_offset() == update.to &&
-                   committed->batch.epoch == update.epoch &&
-                   committed->batch.is_control == (update.payload == nullptr) &&
-                   (update.payload == nullptr || *update.payload == *committed->batch.payload),
-               "invariant 20 ApplyInOrderOnce: {} publishes other content at {}", process.id(),
-               update.from);
+  KVORUM_CHECK(
+      committed != nullptr,
+      "invariant 20 ApplyInOrderOnce: {} publishes from {}, where no committed batch begins",
+      process.id(), update.from);
+  KVORUM_CHECK(
+      committed->batch.end_offset() == update.to && committed->batch.epoch == update.epoch &&
+          committed->batch.is_control == (update.payload == nullptr) &&
+          (update.payload == nullptr || *update.payload == *committed->batch.payload),
+      "invariant 20 ApplyInOrderOnce: {} publishes other content at {}", process.id(), update.from);
 }
 
 void CommitChecker::Sweep() const { CheckQuorumHas(world_.ghost.end()); }

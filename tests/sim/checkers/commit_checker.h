@@ -29,7 +29,8 @@ class CommitChecker {
     std::optional<Offset> fed_end;
   };
 
-  void OnAdvanced(const SimProcess& process, Offset high_watermark);
+  // False: can't be told yet.
+  bool OnAdvanced(const SimProcess& process, Offset high_watermark);
   void CheckLeaderMayAdvance(const SimProcess& process, Offset high_watermark) const;
   void CheckQuorumHas(const BatchEnd& end) const;
 

@@ -37,8 +37,9 @@ void ElectionChecker::CheckEpochIsDurable(const SimProcess& process, Epoch epoch
                                           const char* what) const {
   const std::optional<QuorumState>& state = process.storage().disk().quorum_state();
   const Epoch durable = state.has_value() ? state->epoch : Epoch{0};
-  KVORUM_CHECK(epoch <= durable, "invariant 4 VoteDurable: {} sends a {} of epoch {}, on disk is {}",
-               process.id(), what, epoch, durable);
+  KVORUM_CHECK(epoch <= durable,
+               "invariant 4 VoteDurable: {} sends a {} of epoch {}, on disk is {}", process.id(),
+               what, epoch, durable);
 }
 
 void ElectionChecker::CheckVoteIsDurable(const SimProcess& process, Epoch epoch,

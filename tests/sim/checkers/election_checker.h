@@ -10,7 +10,8 @@
 namespace kvorum::sim {
 
 // Who may lead: invariants 1 ElectionSafety, 2 EpochMonotone, 3 VoteOnce, 4 VoteDurable,
-// 5 NoEpochReuse, 9 LeaderCompleteness, and of 36 NonVotersDontCount the elections. Owned by Checks.
+// 5 NoEpochReuse, 9 LeaderCompleteness, and of 36 NonVotersDontCount the elections. Owned by
+// Checks.
 class ElectionChecker {
  public:
   explicit ElectionChecker(World& world) : world_(world) {}

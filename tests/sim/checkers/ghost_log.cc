@@ -41,11 +41,9 @@ void GhostLog::Append(const RecordBatch& batch) {
 }
 
 size_t GhostLog::FirstAbove(Offset offset) const {
-  const auto it =
-      std::upper_bound(batches_.begin(), batches_.end(), offset,
-                       [](Offset wanted, const GhostBatch& ghost) {
-                         return wanted < ghost.batch.end_offset();
-                       });
+  const auto it = std::upper_bound(
+      batches_.begin(), batches_.end(), offset,
+      [](Offset wanted, const GhostBatch& ghost) { return wanted < ghost.batch.end_offset(); });
   return static_cast<size_t>(it - batches_.begin());
 }
 
@@ -74,9 +72,9 @@ std::shared_ptr<const MetadataImage> GhostLog::ImageAt(Offset offset) const {
 }
 
 BatchEnd GhostLog::EndBelowEpoch(Epoch epoch) const {
-  const auto it = std::partition_point(
-      batches_.begin(), batches_.end(),
-      [epoch](const GhostBatch& ghost) { return ghost.batch.epoch < epoch; });
+  const auto it =
+      std::partition_point(batches_.begin(), batches_.end(),
+                           [epoch](const GhostBatch& ghost) { return ghost.batch.epoch < epoch; });
   return it == batches_.begin() ? genesis_ : EndOf(std::prev(it)->batch);
 }
 

@@ -16,10 +16,11 @@ void ImageChecker::OnActiveController(const SimProcess& process, Epoch epoch, bo
                "invariant 22 SpeculationReverted: {} is active in epoch {} without leading it",
                process.id(), epoch);
   const Offset applied = process.node().committed_image()->provenance().end_offset;
-  KVORUM_CHECK(applied > leader->epoch_start_offset,
-               "invariant 22 SpeculationReverted: {} becomes active at {}, before its epoch's start "
-               "{} is applied",
-               process.id(), applied, leader->epoch_start_offset);
+  KVORUM_CHECK(
+      applied > leader->epoch_start_offset,
+      "invariant 22 SpeculationReverted: {} becomes active at {}, before its epoch's start "
+      "{} is applied",
+      process.id(), applied, leader->epoch_start_offset);
 }
 
 void ImageChecker::OnTurn(const SimProcess& process) {

@@ -82,9 +82,9 @@ void LogChecker::OnResponseSent(const SimProcess& process, const raft::RaftRespo
   const std::optional<QuorumState>& durable = process.storage().disk().quorum_state();
   for (const RecordBatch& batch : fetch->batches) {
     if (batch.epoch == process.node().core().epoch() && process.node().core().is_leader()) {
-      KVORUM_CHECK(durable.has_value() && (durable->epoch > batch.epoch ||
-                                           (durable->epoch == batch.epoch &&
-                                            durable->leader_id == process.id().node)),
+      KVORUM_CHECK(durable.has_value() &&
+                       (durable->epoch > batch.epoch ||
+                        (durable->epoch == batch.epoch && durable->leader_id == process.id().node)),
                    "invariant 5 NoEpochReuse: {} sends a batch of epoch {} before its leadership "
                    "is durable",
                    process.id(), batch.epoch);

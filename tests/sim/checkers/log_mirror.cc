@@ -26,9 +26,9 @@ void LogMirror::Append(const RecordBatch& batch) {
 }
 
 size_t LogMirror::FirstAbove(Offset offset) const {
-  const auto it = std::upper_bound(
-      ends_.begin(), ends_.end(), offset,
-      [](Offset wanted, const BatchEnd& end) { return wanted < end.end_offset; });
+  const auto it =
+      std::upper_bound(ends_.begin(), ends_.end(), offset,
+                       [](Offset wanted, const BatchEnd& end) { return wanted < end.end_offset; });
   return static_cast<size_t>(it - ends_.begin());
 }
 
@@ -43,8 +43,8 @@ std::optional<BatchEnd> LogMirror::EndAt(Offset offset) const {
   return ends_[next - 1];
 }
 
-std::optional<BatchEnd> EndAt(const std::map<Offset, RecordBatch>& batches,
-                              const BatchEnd& genesis, Offset offset) {
+std::optional<BatchEnd> EndAt(const std::map<Offset, RecordBatch>& batches, const BatchEnd& genesis,
+                              Offset offset) {
   if (offset == genesis.end_offset) {
     return genesis;
   }

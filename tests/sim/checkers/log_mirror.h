@@ -34,7 +34,7 @@ class LogMirror {
 };
 
 // The same question asked of a disk.
-std::optional<BatchEnd> EndAt(const std::map<Offset, RecordBatch>& batches,
-                              const BatchEnd& genesis, Offset offset);
+std::optional<BatchEnd> EndAt(const std::map<Offset, RecordBatch>& batches, const BatchEnd& genesis,
+                              Offset offset);
 
 }  // namespace kvorum::sim

@@ -34,13 +34,15 @@ void RecordIndex::Add(const v1::MetadataRecord& record, Offset offset) {
           [&](const v1::EntryRecord& r) {
             KVORUM_CHECK(r.version() == offset.value(), "entry {} at offset {} has version {}",
                          r.key(), offset, r.version());
-            KVORUM_CHECK(values_.emplace(r.value(), offset).second,
-                         "invariant 24 ExactlyOnce: the write of {} at offset {} is committed twice",
-                         r.key(), offset);
-            KVORUM_CHECK(!forbidden_values_.contains(r.value()),
-                         "invariant 25 DefiniteMeansAbsent: the refused write of {} is committed at "
-                         "offset {}",
-                         r.key(), offset);
+            KVORUM_CHECK(
+                values_.emplace(r.value(), offset).second,
+                "invariant 24 ExactlyOnce: the write of {} at offset {} is committed twice",
+                r.key(), offset);
+            KVORUM_CHECK(
+                !forbidden_values_.contains(r.value()),
+                "invariant 25 DefiniteMeansAbsent: the refused write of {} is committed at "
+                "offset {}",
+                r.key(), offset);
             keys_[r.key()].push_back({.offset = offset, .value = r.value()});
           },
           [&](const v1::RemoveEntryRecord& r) {
@@ -69,9 +71,9 @@ void RecordIndex::AddPartition(const v1::PartitionRecord& partition, Offset offs
   grown_.insert({topics_.at(partition.topic_id()), partition.partition_index()});
   newest_partition_epoch_[{partition.topic_id(), partition.partition_index()}] =
       partition.partition_epoch();
-  partitions_.emplace(PartitionKey(partition.topic_id(), partition.partition_index(),
-                                   partition.partition_epoch()),
-                      partition);
+  partitions_.emplace(
+      PartitionKey(partition.topic_id(), partition.partition_index(), partition.partition_epoch()),
+      partition);
 }
 
 void RecordIndex::AddPartitionChange(const v1::PartitionChangeRecord& change, Offset offset) {
@@ -123,10 +125,10 @@ const RecordIndex::KeyVersion* RecordIndex::KeyBelow(const std::string& key, Off
 
 bool RecordIndex::RemovedSince(const std::string& key, Offset from) const {
   const auto it = keys_.find(key);
-  return it != keys_.end() && std::any_of(it->second.begin(), it->second.end(),
-                                          [from](const KeyVersion& version) {
-                                            return version.offset >= from && !version.value;
-                                          });
+  return it != keys_.end() &&
+         std::any_of(it->second.begin(), it->second.end(), [from](const KeyVersion& version) {
+           return version.offset >= from && !version.value;
+         });
 }
 
 const v1::RegisterBrokerRecord* RecordIndex::Registration(int64_t broker_epoch) const {
