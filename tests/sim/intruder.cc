@@ -107,10 +107,12 @@ void Intruder::SendRogueFetch() {
   world_.network->Inject(to, fetch, SimNetwork::Effect::kMustChangeNothing);
 }
 
+// To voters only: an observer whose epoch a stranger raises is stuck until the voters get there,
+// and has no vote to make them.
 void Intruder::SendRogueVote() {
   const NodeId to = DrawTarget();
   const SimProcess* process = world_.RunningOn(to);
-  if (process == nullptr) {
+  if (process == nullptr || !world_.controllers.at(to)->is_voter()) {
     return;
   }
   raft::VoteRequest vote;

@@ -97,9 +97,9 @@ void Liveness::Run() {
   while (!missing.empty() && world_.queue.now() < deadline) {
     RunFor(kCheckInterval);
     // Whoever shut down or lost its disk during the fault phase may only exit now.
-    for (const NodeId id : core_) {
-      if (!world_.controllers.at(id)->is_up()) {
-        world_.controllers.at(id)->Start();
+    for (const auto& [id, machine] : world_.controllers) {
+      if (!others_.contains(id) && !machine->is_up()) {
+        machine->Start();
       }
     }
     for (const auto& broker : brokers_) {

@@ -22,15 +22,18 @@ constexpr int64_t kWallStartMs = 1'700'000'000'000;
 
 TimePoint LocalClock::ToLocal(TimePoint real) const {
   const int64_t ns = real.time_since_epoch().count();
-  return TimePoint(Duration(ns + ns / kMillion * drift_ppm_));
+  return TimePoint(
+      Duration(ns + ns / kMillion * drift_ppm_ + ns % kMillion * drift_ppm_ / kMillion));
 }
 
 TimePoint LocalClock::ToReal(TimePoint local) const {
-  if (local == kNever) {
-    return kNever;
-  }
   const int64_t ns = local.time_since_epoch().count();
-  return TimePoint(Duration(ns - ns / (kMillion + drift_ppm_) * drift_ppm_));
+  const int64_t rate = kMillion + drift_ppm_;
+  TimePoint real(Duration(ns / rate * kMillion + ns % rate * kMillion / rate));
+  while (ToLocal(real) < local) {
+    real += Duration(1);
+  }
+  return real;
 }
 
 SimController::SimController(World& world, Identity identity, int64_t drift_ppm, Random random)

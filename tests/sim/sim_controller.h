@@ -19,7 +19,7 @@ class LocalClock {
   explicit LocalClock(int64_t drift_ppm) : drift_ppm_(drift_ppm) {}
 
   TimePoint ToLocal(TimePoint real) const;
-  // A true instant at which the local clock shows `local`, or a fraction of a millisecond more.
+  // The true instant at which the local clock shows `local`. REQUIRES: not kNever.
   TimePoint ToReal(TimePoint local) const;
 
  private:

@@ -9,7 +9,7 @@ void Checks::OnStart(const SimController& machine, const ProcessId& id) {
 }
 
 void Checks::OnCrash(const SimController& machine) {
-  election_.OnDurable(machine);
+  OnDurable(machine);
   commit_.Sweep();
 }
 
@@ -18,7 +18,10 @@ void Checks::OnSubmit(const SimProcess& process, const StorageWrite& write) {
   fence_.OnSubmit(process, write);
 }
 
-void Checks::OnDurable(const SimController& machine) { election_.OnDurable(machine); }
+void Checks::OnDurable(const SimController& machine) {
+  election_.OnDurable(machine);
+  log_.OnDurable(machine);
+}
 
 void Checks::OnRequestSent(const SimProcess& process, const raft::SendRequest& request) {
   election_.OnRequestSent(process, request);

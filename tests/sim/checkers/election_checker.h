@@ -32,6 +32,7 @@ class ElectionChecker {
   World& world_;
   std::map<Epoch, ProcessId> leaders_;
   std::map<NodeId, Epoch> durable_epochs_;
+  std::map<NodeId, Epoch> durably_led_;  // newest epoch whose leadership reached the disk
   std::map<std::pair<Epoch, ReplicaKey>, ReplicaKey> grants_;         // by voter
   std::map<std::pair<Epoch, ReplicaKey>, std::set<ReplicaKey>> won_;  // by candidate
 };

@@ -19,9 +19,13 @@ void FenceChecker::OnActiveController(const SimProcess& process, bool active) {
 }
 
 void FenceChecker::OnContact(const SimProcess& process, int32_t broker, bool wants_fence) {
-  if (process.node().active_controller().is_active()) {
-    contacts_[{process.id().node, broker}] = {.when = process.LocalNow().now,
-                                              .wants_fence = wants_fence};
+  if (!process.node().active_controller().is_active()) {
+    return;
+  }
+  Contact& contact = contacts_[{process.id().node, broker}];
+  contact.when = process.LocalNow().now;
+  if (wants_fence) {
+    contact.asked_for_fence = contact.when;
   }
 }
 
@@ -55,7 +59,7 @@ void FenceChecker::CheckFence(const SimProcess& process, int32_t broker) const {
   TimePoint since = active->second;
   const auto contact = contacts_.find({node, broker});
   if (contact != contacts_.end()) {
-    if (contact->second.wants_fence) {
+    if (contact->second.asked_for_fence == process.LocalNow().now) {
       return;
     }
     since = std::max(since, contact->second.when);

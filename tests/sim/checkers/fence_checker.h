@@ -23,7 +23,7 @@ class FenceChecker {
  private:
   struct Contact {
     TimePoint when;  // by the clock of the process
-    bool wants_fence = false;
+    TimePoint asked_for_fence = TimePoint::min();
   };
 
   void CheckFence(const SimProcess& process, int32_t broker) const;

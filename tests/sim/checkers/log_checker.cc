@@ -35,7 +35,7 @@ void LogChecker::CheckTruncation(const SimProcess& process, Offset to) const {
   }
 }
 
-void LogChecker::CheckAppend(const SimProcess& process, const StorageWrite& write) {
+void LogChecker::CheckAppend(const SimProcess& process, const StorageWrite& write) const {
   const LogMirror& log = process.storage().mirror();
   BatchEnd end = log.end();
   if (write.truncate_to.has_value()) {
@@ -48,7 +48,15 @@ void LogChecker::CheckAppend(const SimProcess& process, const StorageWrite& writ
     const absl::Status status = CheckContinues(end, batch);
     KVORUM_CHECK(status.ok(), "invariant 7 Contiguity: {}: {}", process.id(), status.ToString());
     end = EndOf(batch);
-    NoteChain(process.id().node, batch);
+  }
+}
+
+// A batch that neither left its leader nor reached its disk never existed: a lone voter may lose it
+// with its whole epoch, and lead that epoch again.
+void LogChecker::OnDurable(const SimController& machine) {
+  const std::map<Offset, RecordBatch>& batches = machine.disk().batches();
+  if (!batches.empty()) {
+    NoteChain(machine.id(), batches.rbegin()->second);
   }
 }
 
@@ -81,6 +89,7 @@ void LogChecker::OnResponseSent(const SimProcess& process, const raft::RaftRespo
   }
   const std::optional<QuorumState>& durable = process.storage().disk().quorum_state();
   for (const RecordBatch& batch : fetch->batches) {
+    NoteChain(process.id().node, batch);
     if (batch.epoch == process.node().core().epoch() && process.node().core().is_leader()) {
       KVORUM_CHECK(durable.has_value() &&
                        (durable->epoch > batch.epoch ||

@@ -18,6 +18,7 @@ class LogChecker {
   explicit LogChecker(World& world) : world_(world) {}
 
   void OnSubmit(const SimProcess& process, const StorageWrite& write);
+  void OnDurable(const SimController& machine);
   void OnRequestSent(const SimProcess& process, const raft::SendRequest& request);
   void OnResponseSent(const SimProcess& process, const raft::RaftResponse& response);
   void OnTrace(const SimProcess& process, const raft::RaftTrace& trace);
@@ -26,7 +27,7 @@ class LogChecker {
 
  private:
   void CheckTruncation(const SimProcess& process, Offset to) const;
-  void CheckAppend(const SimProcess& process, const StorageWrite& write);
+  void CheckAppend(const SimProcess& process, const StorageWrite& write) const;
   void NoteChain(NodeId node, const RecordBatch& batch);
 
   World& world_;
