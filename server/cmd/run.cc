@@ -14,7 +14,7 @@
 #include "server/base/log.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
-#include "server/rpc/grpc_log.h"
+#include "server/rpc/library_setup.h"
 
 namespace kvorum {
 namespace {
@@ -66,7 +66,7 @@ void PrintLine(const std::string& line) {
 int Serve(const ServerConfig& config, const std::string& greeting) {
   const SignalWaiter signals;
   RaiseDescriptorLimit();
-  rpc::InstallLibraryLogging();
+  rpc::SetUpLibraries();
   SetLogLevel(config.log_level);
   const Daemon::StartResult started = Daemon::Start(config);
   if (started.daemon == nullptr) {

@@ -1,4 +1,4 @@
-#include "server/rpc/grpc_log.h"
+#include "server/rpc/library_setup.h"
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
@@ -7,6 +7,7 @@
 #include <chrono>
 #include <string>
 
+#include "absl/synchronization/mutex.h"
 #include "server/base/log.h"
 
 namespace kvorum::rpc {
@@ -44,9 +45,14 @@ void OnProtobufLine(google::protobuf::LogLevel, const char*, int, const std::str
 
 }  // namespace
 
-void InstallLibraryLogging() {
+void SetUpLibraries() {
+  // What they have to say goes to our log instead of stderr, at most a few lines a second: much of
+  // it is provoked by what strangers send.
   gpr_set_log_function(&OnGrpcLine);
   google::protobuf::SetLogHandler(&OnProtobufLine);
+  // Debian's Abseil is built with assertions on, and then every absl::Mutex, of which gRPC takes
+  // dozens per call, keeps a graph of who holds what.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 }
 
 }  // namespace kvorum::rpc
