@@ -30,6 +30,9 @@ class BadRaftInputTest : public BadInputTest {
  protected:
   void SetUp() override {
     BadInputTest::SetUp();
+    if (HasFatalFailure()) {
+      return;
+    }
     channel_ = MakeRawChannel(cluster_.controller_endpoint(leader_));
     const auto answer = cluster_.Describe(leader_);
     ASSERT_TRUE(answer.has_value());

@@ -33,14 +33,14 @@ TEST(FailoverTest, WritesGoOnWithinASecondOfTheLeadersDeathFiveTimesInARow) {
     const int leader = cluster.WaitForLeader();
     ASSERT_GE(leader, 0);
     const std::string before = fmt::format("before/{}", round);
-    ASSERT_TRUE(client->PutEntry(MakePut(before, "x")).ok());
+    ASSERT_TRUE(PutUntilAcknowledged(*client, before, "x").ok());
     written[before] = "x";
     ASSERT_TRUE(AwaitConvergence(cluster).has_value());
 
     const Clock::time_point killed = Clock::now();
     cluster.Kill(leader);
     const std::string after = fmt::format("after/{}", round);
-    const auto answer = client->PutEntry(MakePut(after, "y"));
+    const auto answer = PutUntilAcknowledged(*client, after, "y");
     const milliseconds elapsed = Since(killed);
     ASSERT_TRUE(answer.ok()) << client::ToText(answer.error());
     written[after] = "y";
@@ -83,7 +83,7 @@ TEST(FailoverTest, AControllerThatWasKilledCatchesUpWhenItReturns) {
   ASSERT_TRUE(client->PutEntry(MakePut("before", "x")).ok());
   cluster.Kill(leader);
   for (int i = 0; i < 200; ++i) {
-    ASSERT_TRUE(client->PutEntry(MakePut(fmt::format("meanwhile/{}", i), "y")).ok());
+    ASSERT_TRUE(PutUntilAcknowledged(*client, fmt::format("meanwhile/{}", i), "y").ok());
   }
   cluster.Start(leader);
   const auto common = AwaitConvergence(cluster);
@@ -159,7 +159,7 @@ TEST(FailoverTest, AnOrderlyStopOfTheLeaderHandsOverFasterThanAnElectionTimeout)
   EXPECT_EQ(cluster.process(leader).Wait(), 0);
   fmt::print("hand-over took {} ms\n", elapsed.count());
   EXPECT_LT(elapsed, kFailoverLimit);
-  EXPECT_TRUE(client->PutEntry(MakePut("k", "w")).ok());
+  EXPECT_TRUE(PutUntilAcknowledged(*client, "k", "w").ok());
 }
 
 }  // namespace

@@ -214,7 +214,7 @@ TEST(OperationsTest, ADamagedLogIsRefusedAndTheOthersGoOn) {
   cluster.Start(damaged);
   EXPECT_EQ(cluster.process(damaged).Wait(), kStorageFailed) << cluster.ReadLog(damaged);
   EXPECT_EQ(ReadFile(wal), evidence) << "the damage must stay for whoever looks at it";
-  EXPECT_TRUE(client->PutEntry(MakePut("after", "v")).ok());
+  EXPECT_TRUE(PutUntilAcknowledged(*client, "after", "v").ok());
   EXPECT_EQ(ListAll(*client).size(), 51U);
 }
 

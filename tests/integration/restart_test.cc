@@ -92,7 +92,7 @@ TEST(RestartTest, VersionsGoOnGrowingAfterARestart) {
   ASSERT_TRUE(after.has_value());
   EXPECT_EQ(after->state_hash, before->state_hash);
   EXPECT_GT(after->leader_epoch, before->leader_epoch);
-  const auto second = client->PutEntry(MakePut("k", "2"));
+  const auto second = PutUntilAcknowledged(*client, "k", "2");
   ASSERT_TRUE(second.ok());
   EXPECT_GT(second->version(), first->version());
 }

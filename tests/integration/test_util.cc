@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <fstream>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 namespace kvorum::testing {
@@ -38,8 +39,9 @@ ClusterOptions QuietOptions() {
 }
 
 std::optional<CommonState> AwaitConvergence(Cluster& cluster, std::vector<int> indexes) {
-  for (int i = 0; indexes.empty() && i < cluster.size(); ++i) {
-    indexes.push_back(i);
+  if (indexes.empty()) {
+    indexes.resize(static_cast<size_t>(cluster.size()));
+    std::iota(indexes.begin(), indexes.end(), 0);
   }
   std::optional<CommonState> common;
   const bool converged = Eventually([&] {
@@ -68,6 +70,17 @@ v1::PutEntryRequest MakePut(std::string_view key, std::string_view value) {
   request.set_key(std::string(key));
   request.set_value(std::string(value));
   return request;
+}
+
+client::Result<v1::PutEntryResponse> PutUntilAcknowledged(client::ControllerClient& client,
+                                                          std::string_view key,
+                                                          std::string_view value) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  auto answer = client.PutEntry(MakePut(key, value));
+  while (!answer.ok() && std::chrono::steady_clock::now() < deadline) {
+    answer = client.PutEntry(MakePut(key, value));
+  }
+  return answer;
 }
 
 Entries ListAll(client::ControllerClient& client) {

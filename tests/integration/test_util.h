@@ -47,6 +47,12 @@ using Entries = std::map<std::string, std::string>;
 
 v1::PutEntryRequest MakePut(std::string_view key, std::string_view value);
 
+// Puts until it is acknowledged: after a death of the leader the first try may be sent into a dead
+// socket, and its fate is unknown then.
+client::Result<v1::PutEntryResponse> PutUntilAcknowledged(client::ControllerClient& client,
+                                                          std::string_view key,
+                                                          std::string_view value);
+
 // Every entry, by a linearizable list over all pages; records a failure and returns what came.
 Entries ListAll(client::ControllerClient& client);
 
