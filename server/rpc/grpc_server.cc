@@ -1,14 +1,12 @@
 #include "server/rpc/grpc_server.h"
 
 #include <fmt/format.h>
-#include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
 #include <initializer_list>
-#include <mutex>
 
 #include "server/base/status_macros.h"
 #include "server/rpc/transport_options.h"
@@ -16,14 +14,7 @@
 namespace kvorum::rpc {
 namespace {
 
-// Process-wide switches of gRPC, which has no other way.
-void EnablePlugins() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    grpc::EnableDefaultHealthCheckService(true);
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  });
-}
+constexpr char kHealthService[] = "grpc.health.v1.Health";
 
 struct Listener {
   std::string_view name;
@@ -35,10 +26,6 @@ struct Listener {
 absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const Listener& listener, int& port) {
   grpc::ServerBuilder builder;
   listener.apply_options(builder);
-  // Reflection is the only synchronous service: one thread is enough for it.
-  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
   for (grpc::Service* service : listener.services) {
     builder.RegisterService(service);
   }
@@ -64,12 +51,17 @@ GrpcServer::GrpcServer(NodeRunner& runner, RpcObserver& observer, Health& health
       entries_(calls_),
       streams_(runner.publisher(), observer),
       raft_(runner),
+      client_reflection_(
+          {v1::QuorumService::service_full_name(), v1::BrokerService::service_full_name(),
+           v1::TopicService::service_full_name(), v1::EntryService::service_full_name(),
+           v1::MetadataStreamService::service_full_name(), kHealthService,
+           reflection::ServerReflection::service_full_name()}),
       health_(health) {}
 
 GrpcServer::~GrpcServer() { Shutdown(Duration::zero()); }
 
 absl::Status GrpcServer::Start(const Addresses& addresses) {
-  EnablePlugins();
+  grpc::EnableDefaultHealthCheckService(true);  // process-wide; gRPC has no other way
   // Controllers first: whoever can reach the client listener finds a node that takes part.
   KVORUM_ASSIGN_OR_RETURN(controller_server_,
                           Listen({.name = "controller-listener",
@@ -77,12 +69,13 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
                                   .apply_options = &ApplyControllerListenerOptions,
                                   .services = {&raft_}},
                                  controller_port_));
-  KVORUM_ASSIGN_OR_RETURN(
-      client_server_, Listen({.name = "client-listener",
-                              .address = addresses.client,
-                              .apply_options = &ApplyClientListenerOptions,
-                              .services = {&quorum_, &brokers_, &topics_, &entries_, &streams_}},
-                             client_port_));
+  KVORUM_ASSIGN_OR_RETURN(client_server_,
+                          Listen({.name = "client-listener",
+                                  .address = addresses.client,
+                                  .apply_options = &ApplyClientListenerOptions,
+                                  .services = {&quorum_, &brokers_, &topics_, &entries_, &streams_,
+                                               &client_reflection_}},
+                                 client_port_));
   health_.Attach(controller_server_->GetHealthCheckService());
   health_.Attach(client_server_->GetHealthCheckService());
   warmer_ = std::make_unique<PollerWarmer>(*controller_server_);

@@ -10,6 +10,7 @@
 #include "server/rpc/health.h"
 #include "server/rpc/poller_warmer.h"
 #include "server/rpc/raft_service.h"
+#include "server/rpc/reflection_service.h"
 #include "server/rpc/rpc_observer.h"
 #include "server/rpc/stream_service.h"
 #include "server/runtime/node_runner.h"
@@ -50,6 +51,7 @@ class GrpcServer {
   EntryServiceImpl entries_;
   StreamServiceImpl streams_;
   RaftServiceImpl raft_;
+  ReflectionService client_reflection_;
   Health& health_;
 
   int client_port_ = 0;
