@@ -20,9 +20,10 @@ EventLoop::EventLoop(std::string name, Mailbox::Limits limits)
 EventLoop::~EventLoop() { Stop(); }
 
 void EventLoop::Start(LoopDriver& driver) {
-  thread_ = std::thread([this, &driver] {
+  driver_ = &driver;
+  thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), name_.c_str());
-    Run(driver);
+    Run();
   });
 }
 
@@ -33,24 +34,46 @@ void EventLoop::Stop() {
   }
 }
 
-void EventLoop::Run(LoopDriver& driver) {
+PostResult EventLoop::RunOrTryPost(Lane lane, Task task) {
+  return TryRun(task) ? PostResult::kAccepted : mailbox_.TryPost(lane, std::move(task));
+}
+
+bool EventLoop::RunOrPost(Task task) { return TryRun(task) || mailbox_.Post(std::move(task)); }
+
+bool EventLoop::TryRun(Task& task) {
+  if (!mailbox_.TryBorrow()) {
+    return false;
+  }
+  const Now now = ReadClock();
+  task(now);
+  task = nullptr;  // what it holds is freed within the turn
+  EndTurn(now);
+  mailbox_.Return(driver_->NextDeadline());
+  return true;
+}
+
+void EventLoop::EndTurn(Now now) {
+  if (driver_->NextDeadline() <= now.now) {
+    driver_->OnTimer(now);
+  }
+  driver_->OnTurnEnd(now);
+}
+
+void EventLoop::Run() {
   bool open = true;
   for (bool took = true; open || took;) {
     const size_t client_left = client_.size() - next_client_;
-    const bool takes_client = driver.TakesClientTasks();
+    const bool takes_client = driver_->TakesClientTasks();
     const bool busy = takes_client && client_left > 0;
     open = mailbox_.Take({.client_lane = takes_client && client_left == 0,
                           .client_left = client_left,
-                          .deadline = busy ? Mailbox::kDoNotWait : driver.NextDeadline()},
+                          .deadline = busy ? Mailbox::kDoNotWait : driver_->NextDeadline()},
                          urgent_, client_);
     took = !urgent_.empty() || !client_.empty();
     const Now now = ReadClock();
     RunUrgent(now);
-    RunClient(now, driver);
-    if (driver.NextDeadline() <= now.now) {
-      driver.OnTimer(now);
-    }
-    driver.OnTurnEnd(now);
+    RunClient(now);
+    EndTurn(now);
   }
 }
 
@@ -61,9 +84,9 @@ void EventLoop::RunUrgent(Now now) {
   urgent_.clear();
 }
 
-void EventLoop::RunClient(Now now, const LoopDriver& driver) {
+void EventLoop::RunClient(Now now) {
   const size_t end = std::min(client_.size(), next_client_ + kMaxClientTasksPerTurn);
-  for (; next_client_ < end && driver.TakesClientTasks(); ++next_client_) {
+  for (; next_client_ < end && driver_->TakesClientTasks(); ++next_client_) {
     // Moved out, so that what the task holds is freed with it and not at the end of the lane.
     Task task = std::move(client_[next_client_]);
     task(now);

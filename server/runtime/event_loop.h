@@ -27,8 +27,9 @@ class LoopDriver {
 };
 
 // One thread that runs tasks in turns: takes everything posted, runs it, fires the timer if it is
-// due, calls OnTurnEnd once, and sleeps until the next task or deadline. Owned by a runner; Post
-// functions may be called by any thread, also before Start.
+// due, calls OnTurnEnd once, and sleeps until the next task or deadline. While it sleeps, a caller
+// of RunOrTryPost may run a turn in its place: turns never overlap, and "on the loop" means "in a
+// turn". Owned by a runner; Post functions may be called by any thread, also before Start.
 class EventLoop {
  public:
   // Client tasks of one turn; urgent ones that arrive meanwhile wait no longer than these take.
@@ -43,6 +44,12 @@ class EventLoop {
   void Start(LoopDriver& driver);
 
   PostResult TryPost(Lane lane, Task task) { return mailbox_.TryPost(lane, std::move(task)); }
+
+  // As TryPost, but if the loop is asleep the task and the rest of its turn run on the calling
+  // thread, before this returns. REQUIRES: the caller holds no lock that the driver or a task
+  // takes.
+  PostResult RunOrTryPost(Lane lane, Task task);
+  bool RunOrPost(Task task);
   bool Post(Task task) { return mailbox_.Post(std::move(task)); }
 
   // Accepts nothing any more, runs what was accepted, and joins the thread. Idempotent; not from
@@ -50,13 +57,16 @@ class EventLoop {
   void Stop();
 
  private:
-  void Run(LoopDriver& driver);
+  void Run();
+  bool TryRun(Task& task);
+  void EndTurn(Now now);
   void RunUrgent(Now now);
-  void RunClient(Now now, const LoopDriver& driver);
+  void RunClient(Now now);
 
   const std::string name_;
   Mailbox mailbox_;
   std::thread thread_;
+  LoopDriver* driver_ = nullptr;  // set before the thread starts
 
   // Loop thread only.
   std::vector<Task> urgent_;

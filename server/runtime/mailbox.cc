@@ -50,18 +50,49 @@ bool Mailbox::Post(Task task) {
   return true;
 }
 
+bool Mailbox::TryBorrow() {
+  MutexLock lock(mutex_);
+  // Asleep with nothing to do: whatever is posted from here on comes after the borrower's turn.
+  if (closed_ || borrowed_ || !sleeping_ || !sleeper_wants_client_) {
+    return false;
+  }
+  borrowed_ = true;
+  sleeping_ = false;
+  return true;
+}
+
+void Mailbox::Return(TimePoint deadline) {
+  bool wake = false;
+  {
+    MutexLock lock(mutex_);
+    borrowed_ = false;
+    wake =
+        closed_ || overslept_ || !urgent_.empty() || !client_.empty() || deadline < sleeps_until_;
+    sleeping_ = !wake;
+  }
+  if (wake) {
+    wake_.NotifyOne();
+  }
+}
+
 bool Mailbox::Take(const Wanted& wanted, std::vector<Task>& urgent, std::vector<Task>& client) {
   KVORUM_CHECK(urgent.empty(), "{} urgent tasks were left", urgent.size());
   KVORUM_CHECK(!wanted.client_lane || client.empty(), "{} client tasks were left", client.size());
   MutexLock lock(mutex_);
-  bool in_time = wanted.deadline != kDoNotWait;
-  while (!closed_ && urgent_.empty() && !(wanted.client_lane && !client_.empty()) && in_time) {
+  const auto has_work = [&]() REQUIRES_LOCK(mutex_) {
+    return closed_ || !urgent_.empty() || (wanted.client_lane && !client_.empty());
+  };
+  if (!has_work() && wanted.deadline != kDoNotWait) {
     sleeping_ = true;
     sleeper_wants_client_ = wanted.client_lane;
-    if (wanted.deadline == kNever) {
-      wake_.Wait(mutex_);
-    } else {
-      in_time = wake_.WaitUntil(mutex_, ToSteadyTime(wanted.deadline));
+    sleeps_until_ = wanted.deadline;
+    overslept_ = false;
+    while (borrowed_ || (sleeping_ && !overslept_)) {
+      if (wanted.deadline == kNever || overslept_) {
+        wake_.Wait(mutex_);
+      } else {
+        overslept_ = !wake_.WaitUntil(mutex_, ToSteadyTime(wanted.deadline));
+      }
     }
   }
   sleeping_ = false;

@@ -47,6 +47,13 @@ class Mailbox {
     TimePoint deadline = kNever;
   };
 
+  // The right to run a turn in the loop's place, for a caller that finds the loop asleep and
+  // wanting work of both lanes: it saves the wake-up of another thread, which costs more than most
+  // turns. True: run one turn, then call Return; until then the loop stays out.
+  bool TryBorrow() EXCLUDES_LOCK(mutex_);
+  // `deadline` is the driver's after the turn.
+  void Return(TimePoint deadline) EXCLUDES_LOCK(mutex_);
+
   // Swaps the wanted lanes into the empty vectors `urgent` and `client`, after waiting until there
   // is something in them, the deadline passed, or the mailbox was closed. False once it is closed.
   bool Take(const Wanted& wanted, std::vector<Task>& urgent, std::vector<Task>& client)
@@ -64,6 +71,9 @@ class Mailbox {
   size_t client_taken_ GUARDED_BY(mutex_) = 0;
   bool sleeping_ GUARDED_BY(mutex_) = false;
   bool sleeper_wants_client_ GUARDED_BY(mutex_) = false;
+  TimePoint sleeps_until_ GUARDED_BY(mutex_) = kNever;
+  bool overslept_ GUARDED_BY(mutex_) = false;  // the deadline passed, maybe during a borrowed turn
+  bool borrowed_ GUARDED_BY(mutex_) = false;
   bool closed_ GUARDED_BY(mutex_) = false;
 };
 

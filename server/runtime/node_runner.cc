@@ -44,8 +44,8 @@ void NodeRunner::Start(Parts parts) {
 template <typename Reply, typename Call>
 void NodeRunner::Submit(Lane lane, Node::Done<Reply> done, Call call) {
   // The task holds a copy, so that a refused request can still be answered.
-  const PostResult result =
-      loop_.TryPost(lane, [done, call = std::move(call)](Now now) mutable { call(now, done); });
+  const PostResult result = loop_.RunOrTryPost(
+      lane, [done, call = std::move(call)](Now now) mutable { call(now, done); });
   if (result != PostResult::kAccepted) {
     done(RefusedError(result));
   }
@@ -85,7 +85,7 @@ void NodeRunner::SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
 
 absl::Status NodeRunner::SubmitRaftRequest(raft::RaftRequest request,
                                            std::function<void(raft::RaftResponse)> done) {
-  const PostResult result = loop_.TryPost(
+  const PostResult result = loop_.RunOrTryPost(
       Lane::kUrgent, [this, request = std::move(request), done = std::move(done)](Now now) mutable {
         node_->HandleRaftRequest(now, std::move(request), std::move(done));
       });
@@ -93,7 +93,7 @@ absl::Status NodeRunner::SubmitRaftRequest(raft::RaftRequest request,
 }
 
 void NodeRunner::OnRaftResponse(NodeId from, raft::CorrelationId id, raft::RaftResponse response) {
-  loop_.Post([this, from, id, response = std::move(response)](Now now) mutable {
+  loop_.RunOrPost([this, from, id, response = std::move(response)](Now now) mutable {
     node_->HandleRaftResponse(now, from, id, std::move(response));
   });
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <future>
+#include <thread>
 #include <vector>
 
 #include "server/runtime/clock.h"
@@ -144,6 +145,73 @@ TEST(EventLoopTest, TasksOfOneTurnSeeOneTime) {
   loop.Stop();
   ASSERT_EQ(times.size(), 3u);
   EXPECT_EQ(times[0], times[2]);
+}
+
+TEST(EventLoopTest, ACallerRunsTheTurnWhileTheLoopSleeps) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  loop.Start(driver);
+  // The loop goes to sleep soon after its first turn; from then on the caller's thread runs.
+  const std::thread::id caller = std::this_thread::get_id();
+  std::thread::id ran_on;
+  while (ran_on != caller) {
+    std::promise<void> ran;
+    ASSERT_EQ(loop.RunOrTryPost(Lane::kClient,
+                                [&](Now) {
+                                  ran_on = std::this_thread::get_id();
+                                  ran.set_value();
+                                }),
+              PostResult::kAccepted);
+    ran.get_future().wait();
+  }
+  loop.Stop();
+  EXPECT_EQ(loop.RunOrTryPost(Lane::kClient, [](Now) {}), PostResult::kClosed);
+}
+
+TEST(EventLoopTest, TurnsOfCallersAndOfTheLoopNeverOverlap) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  loop.Start(driver);
+  constexpr int kThreads = 4;
+  constexpr int kTasks = 5000;
+  int ran = 0;  // not atomic: overlapping turns would lose counts
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kTasks; ++i) {
+        if (t % 2 == 0) {
+          loop.RunOrPost([&](Now) { ++ran; });
+        } else {
+          loop.Post([&](Now) { ++ran; });
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  loop.Stop();
+  EXPECT_EQ(ran, kThreads * kTasks);
+}
+
+TEST(EventLoopTest, ATimerSetInACallersTurnWakesTheLoop) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  loop.Start(driver);
+  loop.RunOrPost([&](Now now) { driver.deadline = now.now + std::chrono::milliseconds(5); });
+  driver.timer_fired.get_future().wait();
+  loop.Stop();
+  EXPECT_EQ(driver.timers, 1);
+}
+
+TEST(EventLoopTest, APostInsideACallersTurnRunsAfterIt) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  loop.Start(driver);
+  std::promise<void> second;
+  loop.RunOrPost([&](Now) { loop.RunOrPost([&](Now) { second.set_value(); }); });
+  second.get_future().wait();
+  loop.Stop();
 }
 
 TEST(ClockTest, DeadlineFarAwayIsNone) {
