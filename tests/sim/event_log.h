@@ -4,13 +4,21 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "server/base/time.h"
 #include "tests/sim/event_queue.h"
 #include "tests/sim/marks.h"
 
 namespace kvorum::sim {
+
+// Without payloads, whose order Abseil varies.
+inline std::string Text(const absl::Status& status) {
+  return fmt::format("{} {}", absl::StatusCodeToString(status.code()),
+                     std::string(status.message()));
+}
 
 // What a run leaves behind: the hash over everything that happened (equal seeds give equal hashes),
 // its marks, and on request a line per event. Owned by the world; one thread.

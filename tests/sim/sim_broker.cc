@@ -51,7 +51,8 @@ void SimBroker::Start() {
   if (random_.OneIn(1, 2)) {
     state_ = {};  // lost its disk, or keeps nothing
   }
-  read_delay_ = random_.OneIn(1, 4) ? DrawBetween(random_, {}, milliseconds(300)) : Duration{};
+  read_delay_ =
+      !is_calm_ && random_.OneIn(1, 4) ? DrawBetween(random_, {}, milliseconds(300)) : Duration{};
   Later(kRetryDelay, &SimBroker::Register);
   Later(kRetryDelay, &SimBroker::Subscribe);
   Later(kStreamWatchInterval, &SimBroker::WatchStream);
@@ -68,6 +69,15 @@ void SimBroker::Crash() {
 void SimBroker::Leave() { is_leaving_ = true; }
 
 void SimBroker::CutStream() { EndStream(); }
+
+void SimBroker::Calm() {
+  is_calm_ = true;
+  is_leaving_ = false;
+  read_delay_ = {};
+  if (stream_ != nullptr) {
+    stream_->SetReadDelay({});
+  }
+}
 
 template <typename T>
 void SimBroker::Call(ClientCall<T> call, void (SimBroker::*on_result)(const CallResult<T>&)) {
@@ -199,6 +209,7 @@ void SimBroker::Subscribe() {
   stream_->Connect(this);
   stream_->SetReadDelay(read_delay_);
   stream_checker_.emplace(world_, id_, state_);
+  world_.log.Line("broker {} subscribes to {} from {}", id_, process->id(), applied_end());
   last_message_ = world_.queue.now();
   process->publisher().Subscribe(stream_, std::move(request));
 }
@@ -221,7 +232,7 @@ void SimBroker::OnStreamMessage(const std::string& bytes) {
 }
 
 void SimBroker::OnStreamEnd(const absl::Status& status) {
-  world_.log.Line("broker {} stream ends: {}", id_, status.ToString());
+  world_.log.Line("broker {} stream ends: {}", id_, Text(status));
   if (!status.ok() && !absl::IsUnavailable(status)) {
     world_.log.Hit(Mark::kStreamClosedWithError);
   }

@@ -35,8 +35,8 @@ class SimBroker : public SimStream::Reader {
   // Asks to be fenced and then stops.
   void Leave();
   void CutStream();
-  // No change of in-sync replicas from now on.
-  void Calm() { is_calm_ = true; }
+  // From now on it reads without delay, wants to serve, and changes no in-sync replicas.
+  void Calm();
 
   // SimStream::Reader.
   void OnStreamMessage(const std::string& bytes) override;

@@ -69,7 +69,7 @@ void SimProcess::PostCommand(std::function<void(Now)> task) {
 }
 
 void SimProcess::OnStorageFailure(const absl::Status& status) {
-  world_.log.Line("{} storage failure: {}", id_, status.ToString());
+  world_.log.Line("{} storage failure: {}", id_, Text(status));
   failed_ = true;
   // The process exits; not under the feet of the turn that is running.
   world_.queue.After({}, [&world = world_, id = id_] {
