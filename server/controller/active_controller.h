@@ -48,6 +48,9 @@ class ActiveController {
   void Activate(Now now, Epoch epoch, ImagePtr committed);
   // Leadership is lost: what was appended may or may not be committed (OUTCOME_UNKNOWN).
   void Deactivate();
+  // This node is stopping and refuses heartbeats, so that silence proves nothing any more: no
+  // broker is fenced for it until the next activation.
+  void StopFencing() { next_fence_check_ = kNever; }
   bool is_active() const { return latest_ != nullptr; }
   Epoch epoch() const { return epoch_; }  // of the present or last activation
 
@@ -73,8 +76,8 @@ class ActiveController {
   void ForgetReplacedSession(BrokerId broker);
   void SetFenced(Now now, BrokerId broker, bool fenced);
   void FenceStaleBroker(Now now);
-  // Cuts what does not fit one batch.
-  void AppendRecords(Now now, std::vector<v1::MetadataRecord> records);
+  // Cuts what does not fit one batch, unless it must be atomic.
+  void AppendRecords(Now now, std::vector<v1::MetadataRecord> records, bool is_atomic);
   void AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records);
   CommandContext MakeContext(Now now);
   // `reply` fires once everything appended so far is committed; at once if it is already.

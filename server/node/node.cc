@@ -471,6 +471,7 @@ TimePoint Node::NextDeadline() const {
 void Node::BeginShutdown(Now now) {
   if (!is_draining_) {
     is_draining_ = true;
+    controller_.StopFencing();
     drain_deadline_ = now.now + config_.drain_timeout;
   }
 }

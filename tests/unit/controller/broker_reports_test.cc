@@ -97,6 +97,15 @@ TEST_F(BrokerReportsTest, FixesANewTargetAfterAFencing) {
   EXPECT_FALSE(IsFenced(1));
 }
 
+TEST_F(BrokerReportsTest, FencesNobodyForSilenceWhileItStops) {
+  Activate();
+  RegisterUnfenced(1);
+  controller().StopFencing();
+  RunTimersFor(seconds(30));
+  CommitAll();
+  EXPECT_FALSE(IsFenced(1)) << "a node that stops refuses heartbeats";
+}
+
 TEST_F(BrokerReportsTest, LetsABrokerStayFenced) {
   Activate();
   const int64_t epoch = Register(1);
