@@ -19,7 +19,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::UnorderedElementsAre;
 
-constexpr milliseconds kSession{1000};
+constexpr milliseconds kSession{2000};  // must be more than the fetch timeout
 
 ClusterOptions ShortSessions() {
   ClusterOptions options;
@@ -101,6 +101,7 @@ TEST(BrokerTest, AnotherProcessWithTheSameIdWaitsUntilTheSessionOfTheFirstIsOver
   const int64_t epoch = first.epoch();
   ASSERT_TRUE(first.Register()) << "idempotent for one incarnation";
   EXPECT_EQ(first.epoch(), epoch);
+  ASSERT_TRUE(first.Heartbeat(0).ok()) << "its session begins here";
 
   FakeBroker second(*client, 1);
   const auto refused = second.TryRegister(milliseconds(100));
@@ -175,7 +176,8 @@ TEST(BrokerTest, TopicsAreSpreadOverTheRacks) {
   ASSERT_TRUE(created.ok()) << client::ToText(created.error());
   ASSERT_EQ(created->results(0).status().code(), 0) << created->results(0).status().message();
   std::map<int32_t, int> leaders;
-  for (const v1::PartitionInfo& partition : GetTopic(*client, "t").partitions()) {
+  const v1::GetTopicResponse spread = GetTopic(*client, "t");
+  for (const v1::PartitionInfo& partition : spread.partitions()) {
     std::vector<int32_t> racks;
     for (const int32_t id : partition.replicas()) {
       racks.push_back(id % 3);
