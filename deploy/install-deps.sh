@@ -7,13 +7,14 @@
 set -euo pipefail
 
 runtime=(
-    libgrpc++1.51 libprotobuf32 librocksdb7.8 libspdlog1.10 libfmt9 libxxhash0
+    libgrpc++1.51 libprotobuf32 librocksdb7.8 libspdlog1.10 libfmt9 libxxhash0 libjemalloc2
     libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0
 )
 build=(
     g++ cmake ninja-build ccache lld pkg-config git
     libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
     libabsl-dev librocksdb-dev libspdlog-dev libfmt-dev libcli11-dev prometheus-cpp-dev libxxhash-dev
+    libjemalloc-dev
 )
 testing=(
     libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf

@@ -104,9 +104,7 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
     return;
   }
   if (!result->records.empty() && !request.options().validate_only()) {
-    KVORUM_CHECK(!result->is_atomic || CheckFitsOneBatch(result->records).ok(),
-                 "an atomic result of {} records does not fit one batch", result->records.size());
-    AppendRecords(now, std::move(result->records));
+    AppendRecords(now, std::move(result->records), result->is_atomic);
     if constexpr (requires { request.broker_id(); }) {
       ForgetReplacedSession(BrokerId(request.broker_id()));
     }
@@ -121,11 +119,13 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
   });
 }
 
-void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> records) {
+void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> records,
+                                     bool is_atomic) {
   if (CheckFitsOneBatch(records).ok()) {
     AppendBatch(now, records);
     return;
   }
+  KVORUM_CHECK(!is_atomic, "an atomic result of {} records does not fit one batch", records.size());
   for (const std::vector<v1::MetadataRecord>& batch : SplitIntoBatches(std::move(records))) {
     AppendBatch(now, batch);
   }
@@ -143,7 +143,8 @@ void ActiveController::AppendBatch(Now now, const std::vector<v1::MetadataRecord
   const Offset base = log_.log_end_offset();
   const auto count = static_cast<int32_t>(records.size());
   // `latest` first: the records may be committed as soon as they are appended.
-  MetadataDelta delta(*latest_);
+  // Released before the replay: nobody else holds the plan, so its nodes change in place.
+  MetadataDelta delta(*std::exchange(latest_, nullptr));
   for (int32_t i = 0; i < count; ++i) {
     delta.Replay(records[static_cast<size_t>(i)], base + i);
   }
@@ -277,7 +278,8 @@ absl::StatusOr<v1::AcknowledgeMetadataResponse> ActiveController::Acknowledge(
 }
 
 void ActiveController::SetFenced(Now now, BrokerId broker, bool fenced) {
-  AppendRecords(now, fenced ? FenceBroker(*latest_, broker) : UnfenceBroker(*latest_, broker));
+  AppendRecords(now, fenced ? FenceBroker(*latest_, broker) : UnfenceBroker(*latest_, broker),
+                /*is_atomic=*/false);
   sessions_.ClearUnfenceTarget(broker);
 }
 

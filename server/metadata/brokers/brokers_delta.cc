@@ -31,6 +31,7 @@ BrokersDelta::BrokersDelta(std::shared_ptr<const BrokersImage> base)
     : base_(std::move(base)), image_(*base_) {}
 
 void BrokersDelta::Replay(const v1::RegisterBrokerRecord& record, Offset offset) {
+  base_.reset();
   const std::optional<Uuid> incarnation = Uuid::FromBytes(record.incarnation_id());
   KVORUM_CHECK(record.broker_id() >= 0, "offset {}: {}", offset, record.ShortDebugString());
   KVORUM_CHECK(incarnation.has_value(), "offset {}: {}", offset, record.ShortDebugString());
@@ -58,12 +59,13 @@ void BrokersDelta::Replay(const v1::RegisterBrokerRecord& record, Offset offset)
 }
 
 void BrokersDelta::Replay(const v1::UnregisterBrokerRecord& record, Offset offset) {
+  base_.reset();
   image_.state_hash -= HashOf(CheckedFind(image_, record, offset));
   image_.brokers.Erase(BrokerId{record.broker_id()});
-  is_changed_ = true;
 }
 
 void BrokersDelta::Replay(const v1::BrokerRegistrationChangeRecord& record, Offset offset) {
+  base_.reset();
   auto broker = std::make_shared<Broker>(CheckedFind(image_, record, offset));
   broker->is_fenced = record.fenced();
   Replace(std::move(broker));
@@ -76,11 +78,10 @@ void BrokersDelta::Replace(std::shared_ptr<const Broker> broker) {
   image_.state_hash += HashOf(*broker);
   const BrokerId id = broker->id;
   image_.brokers.Insert(id, std::move(broker));
-  is_changed_ = true;
 }
 
 std::shared_ptr<const BrokersImage> BrokersDelta::Apply() const {
-  return is_changed_ ? std::make_shared<const BrokersImage>(image_) : base_;
+  return base_ != nullptr ? base_ : std::make_shared<const BrokersImage>(image_);
 }
 
 }  // namespace kvorum

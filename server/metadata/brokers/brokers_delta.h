@@ -26,9 +26,10 @@ class BrokersDelta {
  private:
   void Replace(std::shared_ptr<const Broker> broker);
 
+  // Released by the first change, before it: if nobody else holds the base, its nodes are then
+  // changed in place instead of copied.
   std::shared_ptr<const BrokersImage> base_;
   BrokersImage image_;  // a copy of the base's, sharing its nodes
-  bool is_changed_ = false;
 };
 
 }  // namespace kvorum

@@ -18,6 +18,7 @@ EntriesDelta::EntriesDelta(std::shared_ptr<const EntriesImage> base)
     : base_(std::move(base)), image_(*base_) {}
 
 void EntriesDelta::Replay(const v1::EntryRecord& record, Offset offset) {
+  base_.reset();
   KVORUM_CHECK(!record.key().empty(), "offset {}: {}", offset, record.ShortDebugString());
   KVORUM_CHECK(record.version() > 0, "offset {}: {}", offset, record.ShortDebugString());
   KVORUM_CHECK(record.version() <= offset.value(), "offset {}: {}", offset,
@@ -31,19 +32,18 @@ void EntriesDelta::Replay(const v1::EntryRecord& record, Offset offset) {
   const std::string_view key = shared->key();
   image_.entries.Insert(key, std::move(shared));
   image_.state_hash += HashOf(record);
-  is_changed_ = true;
 }
 
 void EntriesDelta::Replay(const v1::RemoveEntryRecord& record, Offset offset) {
+  base_.reset();
   const v1::EntryRecord* current = image_.Find(record.key());
   KVORUM_CHECK(current != nullptr, "offset {}: no such key: {}", offset, record.ShortDebugString());
   image_.state_hash -= HashOf(*current);
   image_.entries.Erase(std::string_view(record.key()));
-  is_changed_ = true;
 }
 
 std::shared_ptr<const EntriesImage> EntriesDelta::Apply() const {
-  return is_changed_ ? std::make_shared<const EntriesImage>(image_) : base_;
+  return base_ != nullptr ? base_ : std::make_shared<const EntriesImage>(image_);
 }
 
 }  // namespace kvorum

@@ -23,9 +23,10 @@ class EntriesDelta {
   std::shared_ptr<const EntriesImage> Apply() const;
 
  private:
+  // Released by the first change, before it: if nobody else holds the base, its nodes are then
+  // changed in place instead of copied.
   std::shared_ptr<const EntriesImage> base_;
   EntriesImage image_;  // a copy of the base's, sharing its nodes
-  bool is_changed_ = false;
 };
 
 }  // namespace kvorum

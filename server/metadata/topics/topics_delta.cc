@@ -97,6 +97,7 @@ TopicsDelta::TopicsDelta(std::shared_ptr<const TopicsImage> base)
     : base_(std::move(base)), image_(*base_) {}
 
 void TopicsDelta::Replay(const v1::TopicRecord& record, Offset offset) {
+  base_.reset();
   Topic topic;
   topic.id = CheckedTopicId(record, offset);
   topic.name = std::make_shared<const std::string>(record.name());
@@ -114,10 +115,10 @@ void TopicsDelta::Replay(const v1::TopicRecord& record, Offset offset) {
   image_.state_hash += HashOf(topic);
   const Uuid id = topic.id;
   image_.by_id.Insert(id, std::move(topic));
-  is_changed_ = true;
 }
 
 void TopicsDelta::Replay(const v1::RemoveTopicRecord& record, Offset offset) {
+  base_.reset();
   const Topic topic = CheckedFind(image_, record, offset);
   KVORUM_CHECK(*topic.name == record.name(), "offset {}: its name is {}: {}", offset, *topic.name,
                record.ShortDebugString());
@@ -130,10 +131,10 @@ void TopicsDelta::Replay(const v1::RemoveTopicRecord& record, Offset offset) {
   }
   image_.by_name.Erase(std::string_view(*topic.name));
   image_.by_id.Erase(topic.id);
-  is_changed_ = true;
 }
 
 void TopicsDelta::Replay(const v1::PartitionRecord& record, Offset offset) {
+  base_.reset();
   Topic& topic = CheckedFind(image_, record, offset);
   KVORUM_CHECK(record.partition_index() == topic.partition_count(),
                "offset {}: the topic has {} partitions: {}", offset, topic.partition_count(),
@@ -143,10 +144,10 @@ void TopicsDelta::Replay(const v1::PartitionRecord& record, Offset offset) {
   SetState(partition, record);
   CheckPartition(partition, record, offset);
   Add(topic, record.partition_index(), std::move(partition));
-  is_changed_ = true;
 }
 
 void TopicsDelta::Replay(const v1::PartitionChangeRecord& record, Offset offset) {
+  base_.reset();
   Topic& topic = CheckedFind(image_, record, offset);
   const Partition* current = topic.partitions.Find(record.partition_index());
   KVORUM_CHECK(current != nullptr, "offset {}: no such partition: {}", offset,
@@ -166,7 +167,6 @@ void TopicsDelta::Replay(const v1::PartitionChangeRecord& record, Offset offset)
   Forget(topic, record.partition_index(), *current);
   topic.leaderless_count -= current->leader == kNoLeader ? 1 : 0;
   Add(topic, record.partition_index(), std::move(partition));
-  is_changed_ = true;
 }
 
 void TopicsDelta::Add(Topic& topic, int32_t index, Partition partition) {
@@ -188,7 +188,7 @@ void TopicsDelta::Forget(const Topic& topic, int32_t index, const Partition& par
 }
 
 std::shared_ptr<const TopicsImage> TopicsDelta::Apply() const {
-  return is_changed_ ? std::make_shared<const TopicsImage>(image_) : base_;
+  return base_ != nullptr ? base_ : std::make_shared<const TopicsImage>(image_);
 }
 
 }  // namespace kvorum

@@ -29,9 +29,10 @@ class TopicsDelta {
   void Add(Topic& topic, int32_t index, Partition partition);
   void Forget(const Topic& topic, int32_t index, const Partition& partition);
 
+  // Released by the first change, before it: if nobody else holds the base, its nodes are then
+  // changed in place instead of copied.
   std::shared_ptr<const TopicsImage> base_;
   TopicsImage image_;  // a copy of the base's, sharing its nodes
-  bool is_changed_ = false;
 };
 
 }  // namespace kvorum
