@@ -238,6 +238,36 @@ TEST_F(BadRaftInputTest, RefusesLeadersThatAreNone) {
   ExpectMalformed<v1::EndQuorumEpochResponse>("EndQuorumEpoch", end);
 }
 
+TEST_F(BadRaftInputTest, AFollowerKeepsItsLeaderWhenAnotherClaimsTheSameEpoch) {
+  const int follower = (leader_ + 1) % cluster_.size();
+  const int liar = (leader_ + 2) % cluster_.size();
+  channel_ = MakeRawChannel(cluster_.controller_endpoint(follower));
+  Header header = GoodHeader();
+  header.mutable_sender()->set_node_id(liar + 1);
+  header.mutable_sender()->set_directory_id(DirectoryId(liar));
+  header.mutable_receiver()->set_node_id(follower + 1);
+  header.mutable_receiver()->set_directory_id(DirectoryId(follower));
+  v1::BeginQuorumEpochRequest begin = Begin();
+  *begin.mutable_header() = header;
+  ExpectError<v1::BeginQuorumEpochResponse>("BeginQuorumEpoch", begin,
+                                            v1::RAFT_ERROR_INVALID_REQUEST);
+  v1::EndQuorumEpochRequest end = End();
+  *end.mutable_header() = header;
+  ExpectError<v1::EndQuorumEpochResponse>("EndQuorumEpoch", end, v1::RAFT_ERROR_INVALID_REQUEST);
+  v1::FetchRequest fetch = Fetch();
+  *fetch.mutable_header() = header;
+  ExpectError<v1::FetchResponse>("Fetch", fetch, v1::RAFT_ERROR_NOT_LEADER_OR_FOLLOWER);
+  // Who hears a live leader refuses to help replace it (KIP-996).
+  v1::VoteRequest vote = Vote();
+  *vote.mutable_header() = header;
+  vote.set_pre_vote(true);
+  vote.set_log_end_offset(log_end_ + 1000);
+  v1::VoteResponse response;
+  ASSERT_TRUE(Ask("Vote", vote, response).status.ok());
+  EXPECT_FALSE(response.vote_granted());
+  EXPECT_EQ(response.header().leader_id(), leader_ + 1);
+}
+
 TEST_F(BadRaftInputTest, RefusesFetchesThatCanNotBe) {
   const auto fetch = [&](auto change) {
     v1::FetchRequest request = Fetch();

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <fstream>
 
@@ -156,6 +157,27 @@ TEST_F(CliTest, StatusAndQuorumTellTheLeaderTheVotersAndWhoIsDown) {
       << Run({"status"}).output;
   const int write = Run({"--timeout", "500ms", "entry", "put", "k", "v"}).exit_code;
   EXPECT_TRUE(write == kUnavailable || write == kTimedOut) << write;
+}
+
+TEST_F(CliTest, SaysThatTheFateOfAWriteIsNotKnownWhenNobodyConfirmsIt) {
+  cluster_.StartAll();
+  const int leader = cluster_.WaitForLeader();
+  ASSERT_GE(leader, 0);
+  ASSERT_TRUE(AwaitConvergence(cluster_).has_value());
+  for (int i = 0; i < cluster_.size(); ++i) {
+    if (i != leader) {
+      cluster_.process(i).Signal(SIGSTOP);
+    }
+  }
+  // It leads on until a fetch timeout has passed.
+  const CommandResult result =
+      RunAgainst(cluster_.endpoint(leader), {"--timeout", "400ms", "entry", "put", "k", "v"});
+  EXPECT_EQ(result.exit_code, kTimedOut) << result.output;
+  EXPECT_THAT(result.output, HasSubstr("may or may not"));
+  for (int i = 0; i < cluster_.size(); ++i) {
+    cluster_.process(i).Signal(SIGCONT);
+  }
+  EXPECT_TRUE(AwaitConvergence(cluster_).has_value());
 }
 
 TEST_F(CliTest, WatchShowsCommitsAndEndsAfterTheCountAskedFor) {
