@@ -5,7 +5,6 @@
 
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
@@ -15,14 +14,6 @@ namespace kvorum::rpc {
 namespace {
 
 constexpr char kMethod[] = "MetadataStreamService/Subscribe";
-
-// A slice that keeps `bytes` alive instead of copying them.
-grpc::Slice SliceOf(const publish::SharedBytes& bytes) {
-  auto* owner = new publish::SharedBytes(bytes);
-  return grpc::Slice(
-      const_cast<char*>(bytes->data()), bytes->size(),
-      [](void* data) { delete static_cast<publish::SharedBytes*>(data); }, owner);
-}
 
 std::optional<v1::SubscribeRequest> ParseRequest(const grpc::ByteBuffer& bytes) {
   grpc::ByteBuffer copy(bytes);  // the reader wants it mutable; slices are shared
@@ -63,12 +54,7 @@ class StreamServiceImpl::SubscriptionReactor final
 
   // --- from the publisher, on its loop ---
   void Deliver(publish::Delivery delivery) override {
-    std::vector<grpc::Slice> slices;
-    slices.reserve(delivery.size());
-    for (const publish::SharedBytes& bytes : delivery) {
-      slices.push_back(SliceOf(bytes));
-    }
-    message_ = grpc::ByteBuffer(slices.data(), slices.size());
+    message_ = service_.encoder_.Encode(delivery);
     writing_ = true;
     StartWrite(&message_);
   }

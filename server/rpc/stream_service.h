@@ -2,6 +2,7 @@
 
 #include "kvorum/v1/stream.grpc.pb.h"
 #include "server/base/mutex.h"
+#include "server/rpc/delivery_encoder.h"
 #include "server/rpc/rpc_observer.h"
 #include "server/runtime/publish_runner.h"
 
@@ -29,6 +30,7 @@ class StreamServiceImpl final : public v1::MetadataStreamService::WithRawCallbac
 
   PublishRunner& publisher_;
   RpcObserver& observer_;
+  DeliveryEncoder encoder_;  // publish loop only
 
   Mutex mutex_;
   CondVar reactors_changed_;
