@@ -13,14 +13,14 @@
 
 #include "server/base/mutex.h"
 #include "server/raft/raft_trace.h"
-#include "server/rpc/rpc_observer.h"
 #include "server/runtime/node_runner.h"
+#include "server/runtime/request_observer.h"
 
 namespace kvorum {
 
 // Counters of this process, and on demand the node's own numbers, in Prometheus' text form. Names
 // follow Kafka's MBeans in snake case. Owned by the composition root; any thread.
-class Metrics : public rpc::RpcObserver {
+class Metrics : public RequestObserver {
  public:
   Metrics();
 

@@ -43,7 +43,7 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const Listener& listener, i
 
 }  // namespace
 
-GrpcServer::GrpcServer(NodeRunner& runner, RpcObserver& observer, Health& health)
+GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& health)
     : calls_(runner, observer),
       quorum_(calls_),
       brokers_(calls_),

@@ -11,9 +11,9 @@
 #include "server/rpc/poller_warmer.h"
 #include "server/rpc/raft_service.h"
 #include "server/rpc/reflection_service.h"
-#include "server/rpc/rpc_observer.h"
 #include "server/rpc/stream_service.h"
 #include "server/runtime/node_runner.h"
+#include "server/runtime/request_observer.h"
 
 namespace kvorum::rpc {
 
@@ -27,7 +27,7 @@ class GrpcServer {
     std::string controller;  // host:port
   };
 
-  GrpcServer(NodeRunner& runner, RpcObserver& observer, Health& health);
+  GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& health);
   ~GrpcServer();
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;

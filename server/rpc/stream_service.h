@@ -3,8 +3,8 @@
 #include "kvorum/v1/stream.grpc.pb.h"
 #include "server/base/mutex.h"
 #include "server/rpc/delivery_encoder.h"
-#include "server/rpc/rpc_observer.h"
 #include "server/runtime/publish_runner.h"
+#include "server/runtime/request_observer.h"
 
 namespace kvorum::rpc {
 
@@ -13,7 +13,7 @@ namespace kvorum::rpc {
 class StreamServiceImpl final : public v1::MetadataStreamService::WithRawCallbackMethod_Subscribe<
                                     v1::MetadataStreamService::Service> {
  public:
-  StreamServiceImpl(PublishRunner& publisher, RpcObserver& observer)
+  StreamServiceImpl(PublishRunner& publisher, RequestObserver& observer)
       : publisher_(publisher), observer_(observer) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Subscribe(grpc::CallbackServerContext* context,
@@ -29,7 +29,7 @@ class StreamServiceImpl final : public v1::MetadataStreamService::WithRawCallbac
   void OnReactorGone() EXCLUDES_LOCK(mutex_);
 
   PublishRunner& publisher_;
-  RpcObserver& observer_;
+  RequestObserver& observer_;
   DeliveryEncoder encoder_;  // publish loop only
 
   Mutex mutex_;

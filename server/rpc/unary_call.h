@@ -9,10 +9,10 @@
 
 #include "absl/status/statusor.h"
 #include "server/controller/commands.h"
-#include "server/rpc/rpc_observer.h"
 #include "server/rpc/status_codec.h"
 #include "server/runtime/clock.h"
 #include "server/runtime/node_runner.h"
+#include "server/runtime/request_observer.h"
 
 namespace kvorum::rpc {
 
@@ -21,7 +21,8 @@ namespace kvorum::rpc {
 // thread. Replies are sent from node's loop.
 class UnaryCalls {
  public:
-  UnaryCalls(NodeRunner& runner, RpcObserver& observer) : runner_(runner), observer_(observer) {}
+  UnaryCalls(NodeRunner& runner, RequestObserver& observer)
+      : runner_(runner), observer_(observer) {}
 
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Command(std::string_view method, grpc::CallbackServerContext* context,
@@ -88,7 +89,7 @@ class UnaryCalls {
   }
 
   NodeRunner& runner_;
-  RpcObserver& observer_;
+  RequestObserver& observer_;
 };
 
 }  // namespace kvorum::rpc

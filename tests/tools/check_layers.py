@@ -46,7 +46,7 @@ ARROWS = {
                        NO_GRPC + NO_ROCKSDB + NO_SPDLOG),
     "server/rpc": (["server/base", "server/runtime", "server/node/ports.h",
                     "server/publish/subscriber_sink.h", "server/controller/commands.h",
-                    "server/raft", "storage/types", "kvorum/v1", "google/rpc"],
+                    "server/raft", "storage/types", "kvorum/v1", "google/rpc", "grpc/reflection/v1alpha"],
                    NO_ROCKSDB + NO_SPDLOG),
     "server/config": (["server/base"], NO_GRPC + NO_ROCKSDB + NO_PROTOBUF + NO_SPDLOG),
     "server/observability": (["server/base", "server/runtime", "server/node", "server/raft"],

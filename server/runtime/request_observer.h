@@ -4,14 +4,14 @@
 
 #include "absl/status/status.h"
 
-namespace kvorum::rpc {
+namespace kvorum {
 
 // Counts what clients got. Implemented by observability; any thread.
-class RpcObserver {
+class RequestObserver {
  public:
-  virtual ~RpcObserver() = default;
+  virtual ~RequestObserver() = default;
   // `method` is "EntryService/Put" and the like, and lives for ever.
   virtual void OnReply(std::string_view method, absl::StatusCode code) = 0;
 };
 
-}  // namespace kvorum::rpc
+}  // namespace kvorum
