@@ -1,5 +1,6 @@
 #include "tests/integration/raw_call.h"
 
+#include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/text_format.h>
 #include <grpcpp/create_channel.h>
@@ -64,7 +65,8 @@ RawAnswer Call(const std::shared_ptr<grpc::Channel>& channel, const RawCall& cal
   grpc::ByteBuffer response;
   grpc::CompletionQueue queue;
   RawAnswer answer;
-  const auto reader = stub.PrepareUnaryCall(&context, "/" + call.method, request, &queue);
+  const auto reader =
+      stub.PrepareUnaryCall(&context, fmt::format("/{}", call.method), request, &queue);
   reader->StartCall();
   reader->Finish(&response, &answer.status, nullptr);
   void* tag = nullptr;
