@@ -39,8 +39,8 @@ const pb::MethodDescriptor& FindMethod(const std::string& method) {
   const pb::Descriptor* const files[] = {
       v1::Entry::descriptor(),      v1::BrokerInfo::descriptor(), v1::ReplicaStatus::descriptor(),
       v1::ReplicaKey::descriptor(), v1::Hello::descriptor(),      v1::NewTopic::descriptor()};
-  std::string name = method;
-  name.replace(name.find('/'), 1, ".");
+  const size_t slash = method.find('/');
+  const std::string name = fmt::format("{}.{}", method.substr(0, slash), method.substr(slash + 1));
   const auto* found = pb::DescriptorPool::generated_pool()->FindMethodByName(name);
   KVORUM_CHECK(found != nullptr, "no method {} in {} files", name, std::size(files));
   return *found;
