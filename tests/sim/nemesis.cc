@@ -50,7 +50,9 @@ void Nemesis::Stop() {
   world_.network_faults = CalmNetwork();
   for (const auto& [id, machine] : world_.controllers) {
     machine->disk_faults() = CalmDisk();
-    if (machine->is_up()) {
+    if (machine->is_up() && machine->process()->storage().is_doomed()) {
+      machine->Crash();
+    } else if (machine->is_up()) {
       machine->process()->PauseUntil(world_.queue.now());
     }
   }

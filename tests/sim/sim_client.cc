@@ -175,6 +175,9 @@ controller::Query SimClient::DrawQuery() {
 
 template <typename T>
 void SimClient::OnResult(const CallResult<T>& result) {
+  world_.log.Line(
+      "client {} hears of {}: {}", actor_, finder_.target(),
+      result.kind == CallResult<T>::Kind::kAnswered ? Text(result.answer.status()) : "nothing");
   switch (result.kind) {
     case CallResult<T>::Kind::kTimedOut:
       world_.log.Hit(Mark::kClientTimeout);

@@ -19,7 +19,7 @@ SimStorage::SimStorage(World& world, ProcessId owner, MemoryDisk& disk, const Di
       random_(random),
       memory_(disk),
       mirror_(world.ghost.genesis(), disk.batches()) {
-  memory_.SetOnQueued([this](MemoryStorage::Queue queue) { OnQueued(queue); });
+  memory_.SetOnQueued([this](MemoryStorage::Queue queue) { StartNext(queue); });
 }
 
 absl::StatusOr<RecoveredState> SimStorage::Recover() { return memory_.Recover(); }
@@ -39,6 +39,11 @@ void SimStorage::Submit(StorageWrite write, WriteDone done) {
     mirror_.Append(batch);
   }
   memory_.Submit(std::move(write), std::move(done));
+}
+
+void SimStorage::FailNextWrite() {
+  fails_writes_ = true;
+  memory_.FailNextWrite(absl::DataLossError("simulated: fsync failed"));
 }
 
 void SimStorage::Read(const LogRange& range, ReadDone done) {
@@ -61,29 +66,39 @@ void SimStorage::ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDon
   memory_.ReadSnapshotChunk(id, index, std::move(done));
 }
 
-// A disk does one thing after the other: each operation ends no earlier than the one before it.
-void SimStorage::OnQueued(MemoryStorage::Queue queue) {
-  TimePoint& busy_until =
-      queue == MemoryStorage::Queue::kWrites ? write_busy_until_ : read_busy_until_;
-  const Duration delay = DrawBetween(random_, faults_.min_delay, faults_.max_delay);
-  // Sometimes along with its predecessor: the commit thread merges what waits into one fsync.
-  const bool merged = busy_until > world_.queue.now() && random_.OneIn(1, 2);
-  busy_until = merged ? busy_until : std::max(busy_until, world_.queue.now()) + delay;
-  world_.queue.At(busy_until, [&world = world_, owner = owner_, queue] {
-    if (SimProcess* process = world.FindProcess(owner)) {
-      process->storage().Complete(queue);
-    }
-  });
+size_t SimStorage::Pending(MemoryStorage::Queue queue) const {
+  return queue == MemoryStorage::Queue::kWrites ? memory_.pending_writes()
+                                                : memory_.pending_reads();
 }
 
-void SimStorage::Complete(MemoryStorage::Queue queue) {
-  world_.log.MixNow();
-  if (queue == MemoryStorage::Queue::kWrites) {
-    memory_.CompleteNextWrite();
-    world_.checks->OnDurable(*world_.controllers.at(owner_.node));
-  } else {
-    memory_.CompleteNextRead();
+// A disk does one thing after the other. What waits meanwhile shares the next fsync, as the commit
+// thread merges it.
+void SimStorage::StartNext(MemoryStorage::Queue queue) {
+  const size_t pending = Pending(queue);
+  if (pending == 0 || std::exchange(is_busy_[queue], true)) {
+    return;
   }
+  const size_t count = random_.OneIn(1, 2) ? pending : 1;
+  world_.queue.After(DrawBetween(random_, faults_.min_delay, faults_.max_delay),
+                     [&world = world_, owner = owner_, queue, count] {
+                       if (SimProcess* process = world.FindProcess(owner)) {
+                         process->storage().Complete(queue, count);
+                       }
+                     });
+}
+
+void SimStorage::Complete(MemoryStorage::Queue queue, size_t count) {
+  world_.log.MixNow();
+  for (size_t i = 0; i < count; ++i) {
+    if (queue == MemoryStorage::Queue::kWrites) {
+      memory_.CompleteNextWrite();
+    } else {
+      memory_.CompleteNextRead();
+    }
+  }
+  is_busy_[queue] = false;
+  world_.checks->OnDurable(*world_.controllers.at(owner_.node));
+  StartNext(queue);
 }
 
 void SimStorage::Crash() {

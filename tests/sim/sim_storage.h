@@ -1,5 +1,7 @@
 #pragma once
 
+#include <map>
+
 #include "server/base/random.h"
 #include "storage/memory/memory_storage.h"
 #include "storage/storage.h"
@@ -26,16 +28,19 @@ class SimStorage : public Storage {
   const LogMirror& mirror() const { return mirror_; }
   const MemoryDisk& disk() const { return disk_; }
 
-  void FailNextWrite() { memory_.FailNextWrite(absl::DataLossError("simulated: fsync failed")); }
+  void FailNextWrite();
   void FailNextRead() { fail_next_read_ = true; }
+  // A failure that was ordered may still be to come.
+  bool is_doomed() const { return fail_next_read_ || fails_writes_; }
   // The process dies; a random part of what was not synced survives.
   void Crash();
   // An orderly exit has waited for its writes.
   void CompleteEverything();
 
  private:
-  void OnQueued(MemoryStorage::Queue queue);
-  void Complete(MemoryStorage::Queue queue);
+  size_t Pending(MemoryStorage::Queue queue) const;
+  void StartNext(MemoryStorage::Queue queue);
+  void Complete(MemoryStorage::Queue queue, size_t count);
   void CheckCodec(const RecordBatch& batch) const;
 
   World& world_;
@@ -45,9 +50,9 @@ class SimStorage : public Storage {
   Random random_;
   MemoryStorage memory_;
   LogMirror mirror_;
-  TimePoint write_busy_until_{};
-  TimePoint read_busy_until_{};
+  std::map<MemoryStorage::Queue, bool> is_busy_;
   bool fail_next_read_ = false;
+  bool fails_writes_ = false;
 };
 
 }  // namespace kvorum::sim

@@ -69,7 +69,7 @@ bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
   CheckQuorumHas(*end);
   for (size_t i = log.FirstAbove(world_.ghost.end_offset());
        i < log.batches().size() && log.batches()[i].end_offset() <= high_watermark; ++i) {
-    world_.ghost.Append(log.batches()[i]);
+    world_.ghost.Append(log.batches()[i], process.node().core().epoch());
   }
   world_.log.Mix(end->chain_hash);
   return true;

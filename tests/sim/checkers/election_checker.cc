@@ -113,7 +113,7 @@ void ElectionChecker::OnLeadership(const SimProcess& process,
   KVORUM_CHECK(world_.voters.size() == 1 || votes >= world_.voters.majority(),
                "invariant 36 NonVotersDontCount: {} leads epoch {} with {} votes of voters",
                process.id(), change.epoch, votes);
-  const BatchEnd committed = world_.ghost.EndBelowEpoch(change.epoch);
+  const BatchEnd committed = world_.ghost.EndCommittedBefore(change.epoch);
   const std::optional<BatchEnd> own = process.storage().mirror().EndAt(committed.end_offset);
   KVORUM_CHECK(own.has_value() && own->chain_hash == committed.chain_hash,
                "invariant 9 LeaderCompleteness: {} leads epoch {} without what is committed below "

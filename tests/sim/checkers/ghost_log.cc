@@ -12,10 +12,13 @@ namespace kvorum::sim {
 GhostLog::GhostLog(const std::string& cluster_id)
     : genesis_(EmptyLogEnd(cluster_id)), end_(genesis_), image_(MetadataImage::Empty()) {}
 
-void GhostLog::Append(const RecordBatch& batch) {
+void GhostLog::Append(const RecordBatch& batch, Epoch committed_in) {
   const absl::Status status = CheckContinues(end_, batch);
   KVORUM_CHECK(status.ok(), "invariant 10 CommitWriteOnce: {}", status.ToString());
-  GhostBatch ghost{.batch = batch, .records = {}, .image = nullptr};
+  GhostBatch ghost{.batch = batch, .records = {}, .image = nullptr, .committed_in = committed_in};
+  if (!batches_.empty()) {
+    ghost.committed_in = std::max(committed_in, batches_.back().committed_in);
+  }
   MetadataDelta delta(*image_);
   if (!batch.is_control) {
     absl::StatusOr<std::vector<v1::MetadataRecord>> records = DecodeRecords(*batch.payload);
@@ -71,10 +74,10 @@ std::shared_ptr<const MetadataImage> GhostLog::ImageAt(Offset offset) const {
   return ghost == nullptr ? nullptr : ghost->image;
 }
 
-BatchEnd GhostLog::EndBelowEpoch(Epoch epoch) const {
+BatchEnd GhostLog::EndCommittedBefore(Epoch epoch) const {
   const auto it =
       std::partition_point(batches_.begin(), batches_.end(),
-                           [epoch](const GhostBatch& ghost) { return ghost.batch.epoch < epoch; });
+                           [epoch](const GhostBatch& ghost) { return ghost.committed_in < epoch; });
   return it == batches_.begin() ? genesis_ : EndOf(std::prev(it)->batch);
 }
 

@@ -17,6 +17,7 @@ struct GhostBatch {
   RecordBatch batch;
   std::vector<v1::MetadataRecord> records;  // empty for a control batch
   std::shared_ptr<const MetadataImage> image;
+  Epoch committed_in;  // of the node that knew it first: its leader's, or a later one
 };
 
 // What is committed, once and for ever: filled the first time any node's high watermark passes an
@@ -30,16 +31,17 @@ class GhostLog {
   const BatchEnd& end() const { return end_; }
   const BatchEnd& genesis() const { return genesis_; }
 
-  // The next committed batch. REQUIRES: it follows on end().
-  void Append(const RecordBatch& batch);
+  // The next committed batch, known to be so by a node in epoch `committed_in`.
+  // REQUIRES: it follows on end().
+  void Append(const RecordBatch& batch, Epoch committed_in);
 
   // nullptr unless a committed batch ends (begins) there.
   const GhostBatch* EndingAt(Offset offset) const;
   const GhostBatch* BeginningAt(Offset offset) const;
   // The metadata of everything below `offset`; nullptr if no committed batch ends there.
   std::shared_ptr<const MetadataImage> ImageAt(Offset offset) const;
-  // The last committed boundary whose epoch is below `epoch`.
-  BatchEnd EndBelowEpoch(Epoch epoch) const;
+  // The end of what was committed by leaders of epochs below `epoch`.
+  BatchEnd EndCommittedBefore(Epoch epoch) const;
 
   const std::vector<GhostBatch>& batches() const { return batches_; }
   const std::shared_ptr<const MetadataImage>& image() const { return image_; }
