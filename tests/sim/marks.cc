@@ -68,8 +68,6 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "isr_changed",
     "stream_snapshot",
     "stream_resumed",
-    "stream_resumed_from_log",
-    "stream_reset",
     "stream_go_away",
     "stream_closed_with_error",
     "stream_bookmark",
@@ -84,7 +82,6 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "broker_unregistered",
     "backpressure",
     "publisher_log_read",
-    "position_discarded",
     "liveness_with_minority_down",
     "liveness_with_send_only_node",
 };

@@ -31,6 +31,8 @@ void DrawTimeouts(Random& random, SimOptions& options) {
   options.broker_session_timeout = LogUniformMs(random, 2000, 9000);
   options.max_idle_interval = LogUniformMs(random, 200, 1000);
   options.bookmark_interval = LogUniformMs(random, 300, 1500);
+  options.stream_stall_timeout = LogUniformMs(random, 1500, 30'000);
+  options.stream_ahead_timeout = LogUniformMs(random, 300, 3000);
 }
 
 // Small limits are as likely as large ones: what is behind them runs only when they are reached.

@@ -71,6 +71,8 @@ struct SimOptions {
   Duration broker_session_timeout{};
   Duration max_idle_interval{};
   Duration bookmark_interval{};
+  Duration stream_stall_timeout{};
+  Duration stream_ahead_timeout{};
   size_t recent_batches_max_bytes = 0;
   size_t apply_max_bytes = 0;
   size_t max_inflight_append_bytes = 0;

@@ -16,6 +16,8 @@ publish::PublisherConfig MakeConfig(const World& world, NodeId node) {
   config.generation = world.generation;
   config.node_id = node;
   config.bookmark_interval = world.options.bookmark_interval;
+  config.stall_timeout = world.options.stream_stall_timeout;
+  config.ahead_timeout = world.options.stream_ahead_timeout;
   config.tail_max_bytes = world.options.tail_max_bytes;
   config.max_message_bytes = world.options.max_message_bytes;
   return config;

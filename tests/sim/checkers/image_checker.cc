@@ -6,6 +6,11 @@
 
 namespace kvorum::sim {
 
+void ImageChecker::OnStart(const ProcessId& id) {
+  images_.erase(id.node);
+  has_planned_ahead_.erase(id.node);
+}
+
 void ImageChecker::OnActiveController(const SimProcess& process, Epoch epoch, bool active) {
   if (!active) {
     return;
@@ -32,6 +37,12 @@ void ImageChecker::OnTurn(const SimProcess& process) {
                "invariant 40 Bounded: {} is not active and keeps {} replies", process.id(),
                node.active_controller().pending_replies());
   const std::shared_ptr<const MetadataImage>& image = node.committed_image();
+  bool& has_planned_ahead = has_planned_ahead_[process.id().node];
+  if (!is_active && has_planned_ahead) {
+    world_.log.Hit(Mark::kSpeculationDropped);
+  }
+  has_planned_ahead = is_active && node.active_controller().latest()->provenance().end_offset >
+                                       image->provenance().end_offset;
   std::shared_ptr<const MetadataImage>& last = images_[process.id().node];
   if (image == last) {
     return;

@@ -15,7 +15,7 @@ class ImageChecker {
  public:
   explicit ImageChecker(World& world) : world_(world) {}
 
-  void OnStart(const ProcessId& id) { images_.erase(id.node); }
+  void OnStart(const ProcessId& id);
   void OnActiveController(const SimProcess& process, Epoch epoch, bool active);
   void OnTurn(const SimProcess& process);
 
@@ -24,6 +24,7 @@ class ImageChecker {
 
   World& world_;
   std::map<NodeId, std::shared_ptr<const MetadataImage>> images_;  // as last seen
+  std::map<NodeId, bool> has_planned_ahead_;  // was active with a plan that was not committed
 };
 
 }  // namespace kvorum::sim

@@ -22,7 +22,6 @@ class LogMirror {
   const BatchEnd& end() const { return batches_.empty() ? genesis_ : ends_.back(); }
   // The batch boundary at `offset`; nullopt if no batch ends there.
   std::optional<BatchEnd> EndAt(Offset offset) const;
-  // Batches whose end lies in (from, to], in order.
   const std::vector<RecordBatch>& batches() const { return batches_; }
   // Index of the first batch that ends above `offset`.
   size_t FirstAbove(Offset offset) const;
