@@ -9,14 +9,16 @@
 
 namespace kvorum::sim {
 
-ControllerFinder::ControllerFinder(World& world, Random random) : world_(world), random_(random) {
-  TryAnother();
+ControllerFinder::ControllerFinder(World& world, Random random) : world_(world) {
+  auto it = world_.controllers.begin();
+  std::advance(it, static_cast<int64_t>(random.Below(world_.controllers.size())));
+  target_ = it->first;
 }
 
+// In turns, so that a client that waits long for each answer has soon asked everybody.
 void ControllerFinder::TryAnother() {
-  auto it = world_.controllers.begin();
-  std::advance(it, static_cast<int64_t>(random_.Below(world_.controllers.size())));
-  target_ = it->first;
+  auto next = world_.controllers.upper_bound(target_);
+  target_ = (next == world_.controllers.end() ? world_.controllers.begin() : next)->first;
 }
 
 void ControllerFinder::OnError(const absl::Status& status) {

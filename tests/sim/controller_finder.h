@@ -19,7 +19,6 @@ class ControllerFinder {
 
  private:
   World& world_;
-  Random random_;
   NodeId target_;
 };
 

@@ -37,6 +37,7 @@ class Liveness {
   std::string MissingInCore() const;
   std::string MissingInBrokers() const;
   SimProcess* Leader() const;
+  std::optional<Epoch> LeaderEpoch() const;
 
   World& world_;
   Brokers& brokers_;
