@@ -65,6 +65,16 @@ void ForgetRefusal(RaftState& state, NodeId from) {
   }
 }
 
+// Another follower of the same lost leader is ahead of us: two campaigns at once split the vote,
+// and a lost vote is waited out. Not the election timer, which a pre-vote must not touch (KIP-996),
+// but the early campaign that a closed port has called for.
+void LetGoFirst(RaftState& state) {
+  auto* follower = std::get_if<Follower>(&state.role);
+  if (follower != nullptr && follower->campaign_at.has_value()) {
+    follower->campaign_at = std::max(*follower->campaign_at, state.now.now + 2 * kCampaignStagger);
+  }
+}
+
 ElectionTally* TallyOf(RaftState& state) {
   if (auto* prospective = std::get_if<Prospective>(&state.role)) {
     return &prospective->tally;
@@ -137,6 +147,9 @@ void OnVoteRequest(RaftState& state, RequestToken token, const VoteRequest& requ
   }
   if (!granted && request.pre_vote) {
     ForgetRefusal(state, candidate);
+  }
+  if (granted && request.pre_vote) {
+    LetGoFirst(state);
   }
   const RaftTraceKind kind =
       request.pre_vote

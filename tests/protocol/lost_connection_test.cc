@@ -72,6 +72,21 @@ TEST(LostConnectionTest, CampaignsAtMostOncePerElectionTimeout) {
   EXPECT_EQ(node.role(), Role::kFollower);
 }
 
+TEST(LostConnectionTest, WhoGrantsAPreVoteLetsTheOtherGoFirst) {
+  TestNode node(2, VotersUpTo(3));
+  node.Follow(3, 1);
+  FailFetch(node, SendFailure::kRefused);
+  // Its turn has all but come, on a machine where 15 ms are nothing.
+  node.Advance(milliseconds(14));
+  const auto answer = node.AskFor<VoteResponse>(VoteRequest{
+      .header = node.HeaderFrom(1), .epoch = Epoch(1), .log_end = {}, .pre_vote = true});
+  EXPECT_TRUE(answer.vote_granted);
+  node.RunFor(milliseconds(25));
+  EXPECT_EQ(node.role(), Role::kFollower);
+  node.RunFor(milliseconds(20));
+  EXPECT_EQ(node.role(), Role::kProspective);  // the other did not make it
+}
+
 TEST(LostConnectionTest, ObserverDoesNotCampaign) {
   TestNode node(7, VotersUpTo(3));
   node.Follow(3, 1);
