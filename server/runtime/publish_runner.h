@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <variant>
@@ -50,7 +51,8 @@ class PublishRunner : public CommitFeed, private LoopDriver {
   void OnTimer(Now now) override { publisher_.HandleTimer(now.now); }
   void OnTurnEnd(Now now) override EXCLUDES_LOCK(mutex_);
 
-  std::vector<Fact> facts_;  // node's loop only
+  std::vector<Fact> facts_;                    // node's loop only
+  std::atomic<bool> has_subscribers_ = false;  // a hint
 
   publish::UpdatePublisher publisher_;  // publish loop only
   bool shutting_down_ = false;          // publish loop only
