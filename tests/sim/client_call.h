@@ -96,7 +96,7 @@ void StartCall(World& world, Random& random, ClientCall<T> call) {
     SimProcess* process = world.RunningOn(state->call.to);
     if (process == nullptr) {
       world.queue.After(back, [state] { state->Resolve({.kind = CallResult<T>::Kind::kRefused}); });
-    } else if (!process->has_failed()) {
+    } else {
       internal::HandToProcess(world, *process, state, back);
     }
   });

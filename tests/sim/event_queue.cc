@@ -6,6 +6,13 @@
 #include "server/base/check.h"
 
 namespace kvorum::sim {
+namespace {
+
+// More events than any instant can need: something acts, finds that nothing changed, and acts
+// again.
+constexpr uint64_t kMaxEventsAtOneInstant = 100'000;
+
+}  // namespace
 
 void EventQueue::At(TimePoint when, Action action) {
   KVORUM_CHECK(when >= now_, "event in the past");
@@ -21,6 +28,9 @@ bool EventQueue::RunNext(TimePoint limit) {
   std::pop_heap(heap_.begin(), heap_.end(), Later);
   Event event = std::move(heap_.back());
   heap_.pop_back();
+  at_this_instant_ = event.when == now_ ? at_this_instant_ + 1 : 0;
+  KVORUM_CHECK(at_this_instant_ < kMaxEventsAtOneInstant,
+               "invariant 40 Bounded: the clock stands still");
   now_ = event.when;
   ++executed_;
   event.action();

@@ -41,6 +41,7 @@ class EventQueue {
   TimePoint now_;
   uint64_t next_sequence_ = 0;
   uint64_t executed_ = 0;
+  uint64_t at_this_instant_ = 0;
   std::vector<Event> heap_;
 };
 

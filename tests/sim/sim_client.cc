@@ -1,6 +1,6 @@
 #include "tests/sim/sim_client.h"
 
-#include <algorithm>
+#include <iterator>
 #include <utility>
 #include <vector>
 
@@ -71,6 +71,12 @@ void SimClient::PutUntilAcknowledged() {
   if (!is_busy_) {
     ScheduleNext();
   }
+}
+
+NodeId SimClient::RandomController() {
+  auto it = world_.controllers.begin();
+  std::advance(it, static_cast<int64_t>(random_.Below(world_.controllers.size())));
+  return it->first;
 }
 
 std::string SimClient::DrawKey() {
@@ -261,7 +267,8 @@ void SimClient::NoteReply(const controller::Command& command,
 void SimClient::SendQuery(controller::Query query) {
   ClientCall<controller::QueryReply> call;
   call.actor = actor_;
-  call.to = finder_.target();
+  // Not only where the active controller seems to be: a leader that was deposed must not answer.
+  call.to = random_.OneIn(1, 3) ? RandomController() : finder_.target();
   call.timeout = world_.options.workload.call_timeout;
   call.invoke = [query](SimProcess& process, Now now, TimePoint, auto done) {
     process.node().HandleQuery(now, query, std::move(done));

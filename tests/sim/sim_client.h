@@ -36,6 +36,7 @@ class SimClient {
   controller::Query DrawQuery();
   v1::PutEntryRequest DrawPut();
   controller::Command DrawTopicCommand();
+  NodeId RandomController();
   std::string DrawKey();
   std::string DrawTopicName();
   void SendCommand(controller::Command command);

@@ -75,9 +75,6 @@ void SimNetwork::Deliver(const CallPtr& call) {
     }
     return;
   }
-  if (process->has_failed()) {
-    return;
-  }
   if (at != call->to) {
     Inject(at, call->request, Effect::kMustChangeNothing);
     return;
@@ -88,6 +85,7 @@ void SimNetwork::Deliver(const CallPtr& call) {
         now, call->request,
         [this, process, call,
          answered = std::make_shared<bool>(false)](raft::RaftResponse response) {
+          process->CheckMayAnswer(true);
           process->NoteAnswer(*answered);
           Respond(*process, call, std::move(response));
         });
@@ -110,7 +108,7 @@ void SimNetwork::Respond(SimProcess& process, const CallPtr& call, raft::RaftRes
 void SimNetwork::DeliverResponse(const CallPtr& call, const raft::RaftResponse& response) {
   world_.log.MixNow();
   SimProcess* process = world_.FindProcess(call->from);
-  if (process == nullptr || process->has_failed()) {
+  if (process == nullptr) {
     return;
   }
   TakeWaiting(*call);

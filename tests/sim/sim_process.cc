@@ -10,6 +10,7 @@ namespace {
 
 // Longer than any drain of this node and of its streams takes; past it the shutdown hangs.
 constexpr Duration kShutdownLimit = std::chrono::seconds(60);
+constexpr Duration kAgony = std::chrono::milliseconds(20);
 constexpr Duration kStreamDrainLimit = std::chrono::seconds(3);
 
 NodeConfig MakeConfig(const World& world, const SimController& machine) {
@@ -70,9 +71,12 @@ void SimProcess::PostCommand(std::function<void(Now)> task) {
 
 void SimProcess::OnStorageFailure(const absl::Status& status) {
   world_.log.Line("{} storage failure: {}", id_, Text(status));
-  failed_ = true;
-  // The process exits; not under the feet of the turn that is running.
-  world_.queue.After({}, [&world = world_, id = id_] {
+  if (std::exchange(failed_, true)) {
+    return;
+  }
+  // Production exits at once. Here the process lives a little longer, to see that the node does
+  // nothing any more.
+  world_.queue.After(DrawBetween(random_, {}, kAgony), [&world = world_, id = id_] {
     if (SimProcess* process = world.FindProcess(id)) {
       process->machine().Crash();
     }
@@ -134,7 +138,7 @@ void SimProcess::PauseUntil(TimePoint when) {
 
 void SimProcess::TakeEvents(Now now) {
   int budget = world_.options.max_turn_events;
-  while (budget > 0 && !events_.empty() && !failed_) {
+  while (budget > 0 && !events_.empty()) {
     const std::function<void(Now)> event = std::move(events_.front());
     events_.pop_front();
     event(now);
@@ -143,7 +147,7 @@ void SimProcess::TakeEvents(Now now) {
   if (!commands_.empty() && !node_->accepts_commands()) {
     world_.log.Hit(Mark::kBackpressure);
   }
-  while (budget > 0 && !commands_.empty() && !failed_ && node_->accepts_commands()) {
+  while (budget > 0 && !commands_.empty() && node_->accepts_commands()) {
     const std::function<void(Now)> command = std::move(commands_.front());
     commands_.pop_front();
     command(now);
@@ -153,19 +157,14 @@ void SimProcess::TakeEvents(Now now) {
 
 void SimProcess::RunTurn() {
   next_turn_ = kNever;
-  if (failed_) {
-    return;
-  }
   in_turn_ = true;
   ++turns_;
   const Now now = LocalNow();
   TakeEvents(now);
-  if (!failed_ && node_->NextDeadline() <= now.now) {
+  if (node_->NextDeadline() <= now.now) {
     node_->HandleTimer(now);
   }
-  if (!failed_) {
-    node_->Execute(now);
-  }
+  node_->Execute(now);
   in_turn_ = false;
   FinishTurn();
 }
@@ -187,6 +186,9 @@ void SimProcess::FinishTurn() {
   world_.log.Mix(static_cast<uint64_t>(node_->core().epoch().value()));
   world_.log.Mix(static_cast<uint64_t>(node_->core().log_end_offset().value()));
   if (failed_) {
+    if (!events_.empty()) {
+      ScheduleTurn();
+    }
     return;
   }
   world_.checks->OnTurn(*this);
@@ -224,9 +226,13 @@ void SimProcess::BeginShutdown() {
 
 void SimProcess::NoteAnswer(bool& answered) {
   KVORUM_CHECK(!answered, "invariant 40 Bounded: {} answered a request twice", id_);
-  KVORUM_CHECK(!failed_, "invariant 38 FailStop: {} answers after a storage failure", id_);
   answered = true;
   --unanswered_;
+}
+
+void SimProcess::CheckMayAnswer(bool is_ok) const {
+  KVORUM_CHECK(!failed_ || !is_ok, "invariant 38 FailStop: {} answers after a storage failure",
+               id_);
 }
 
 void SimProcess::CheckNothingUnanswered() const {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -60,17 +61,22 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   bool is_paused() const { return paused_until_ > world_.queue.now(); }
   uint64_t turns() const { return turns_; }
 
-  // Wraps a reply: it must come exactly once and never after a storage failure.
+  // Wraps a reply: it must come exactly once, and after a storage failure say nothing but errors.
   template <typename T>
   std::function<void(absl::StatusOr<T>)> Once(std::function<void(absl::StatusOr<T>)> done) {
     ++unanswered_;
     return [this, done = std::move(done),
             answered = std::make_shared<bool>(false)](absl::StatusOr<T> result) {
+      // A read of what is committed stays true whatever became of the disk.
+      if constexpr (!std::is_same_v<T, controller::QueryReply>) {
+        CheckMayAnswer(result.ok());
+      }
       NoteAnswer(*answered);
       done(std::move(result));
     };
   }
   void NoteAnswer(bool& answered);
+  void CheckMayAnswer(bool is_ok) const;
   void NoteRequest() { ++unanswered_; }
   void CheckNothingUnanswered() const;
 
