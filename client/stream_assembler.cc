@@ -133,7 +133,7 @@ StreamAssembler::Verdict StreamAssembler::CheckCommitStart(const v1::Commit& com
   if (commit.to().generation() != position_->generation()) {
     return Malformed(fmt::format("commit at {} is of another generation", commit.from()));
   }
-  if (commit.from() > position_->offset() && commit.to().epoch() == position_->epoch()) {
+  if (commit.from() > position_->offset()) {
     ++counters_.gaps;
     problem_ = fmt::format("offsets {} to {} of epoch {} are missing", position_->offset(),
                            commit.from() - 1, commit.to().epoch());
@@ -194,7 +194,12 @@ StreamAssembler::Verdict StreamAssembler::OnBookmark(const v1::Bookmark& bookmar
     return Duplicate(fmt::format("bookmark {} is behind what was applied, {}",
                                  Text(bookmark.position()), Text(*position_)));
   }
-  position_ = bookmark.position();
+  if (bookmark.position().offset() > position_->offset()) {
+    ++counters_.gaps;
+    problem_ = fmt::format("bookmark {} is ahead of what was delivered, {}",
+                           Text(bookmark.position()), Text(*position_));
+    return Verdict::kResync;
+  }
   listener_.OnBookmark(bookmark);
   return Verdict::kGoOn;
 }

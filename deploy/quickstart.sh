@@ -6,10 +6,12 @@
 #   --data-dir DIR   keep the data there (default: a temporary directory, removed at the end)
 #   --base-port P    clients on P, P+1, P+2; controllers on P+10 …; HTTP on P+20 … (default 7400)
 set -euo pipefail
+caller_dir=$PWD
 cd "$(dirname "$0")/.."
 
 usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
 fail() {
+    temporary=0 # the logs it may name are worth keeping
     echo "quickstart: $*" >&2
     exit 1
 }
@@ -22,6 +24,7 @@ while (($# > 0)); do
         --once) once=1 ;;
         --data-dir)
             data_dir=${2:?--data-dir needs a directory}
+            [[ $data_dir == /* ]] || data_dir=$caller_dir/$data_dir
             shift
             ;;
         --base-port)
@@ -64,15 +67,13 @@ else
     data_dir=$(cd "$data_dir" && pwd)
 fi
 
-pids=()
-stop_all() {
-    trap - EXIT INT TERM
-    # Brokers first, so that they can say goodbye; controllers after them.
-    local i
-    for ((i = ${#pids[@]} - 1; i >= 0; --i)); do
-        kill -TERM "${pids[i]}" 2>/dev/null || true
-    done
-    for pid in "${pids[@]}"; do
+# The daemons get sessions of their own, so that a terminal's Ctrl-C reaches this script only and
+# they are stopped in order.
+pids=() # three controllers, then the others
+end_processes() {
+    (($# == 0)) || kill -TERM "$@" 2>/dev/null || true
+    local pid
+    for pid in "$@"; do
         for _ in {1..100}; do
             kill -0 "$pid" 2>/dev/null || break
             read -rt 0.1 <> <(:) || true
@@ -80,6 +81,12 @@ stop_all() {
         kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
+}
+stop_all() {
+    trap - EXIT INT TERM
+    # Brokers first, so that they can say goodbye to somebody; controllers after them.
+    end_processes "${pids[@]:3}"
+    end_processes "${pids[@]:0:3}"
     ((temporary)) && rm -rf "$data_dir"
     return 0
 }
@@ -108,7 +115,7 @@ for node in 1 2 3; do
     fi
     client=$host:$((base_port + node - 1))
     endpoints+="${endpoints:+,}$client"
-    "$bin/kvorumd" run --data-dir "$dir" --client-listener "$client" \
+    setsid "$bin/kvorumd" run --data-dir "$dir" --client-listener "$client" \
         --controller-listener "$host:$((base_port + 9 + node))" \
         --http-listener "$host:$((base_port + 19 + node))" \
         >"$data_dir/controller-$node.log" 2>&1 &
@@ -129,15 +136,16 @@ for ((attempt = 0; ; ++attempt)); do
 done
 
 for broker in 1 2 3; do
-    "$bin/demo_broker" --id "$broker" --endpoints "$endpoints" --rack "rack-$broker" \
+    setsid "$bin/demo_broker" --id "$broker" --endpoints "$endpoints" --rack "rack-$broker" \
         --advertise "$host:$((9091 + broker))" >"$data_dir/broker-$broker.log" 2>&1 &
     pids+=($!)
 done
 
-# A topic of three replicas can be placed once three brokers are unfenced.
-unfenced() { "${ctl[@]}" --output json broker list | grep -c '"fenced": *false' || true; }
-for ((attempt = 0; $(unfenced) < 3; ++attempt)); do
-    ((attempt < 200)) || fail "the brokers were not unfenced; see $data_dir/broker-*.log"
+# A topic of three replicas can be placed once three brokers are active and have said what they have
+# applied.
+active() { "${ctl[@]}" broker list | awk '$2 == "active" && $4 ~ /^[0-9]+$/' | wc -l; }
+for ((attempt = 0; $(active) < 3; ++attempt)); do
+    ((attempt < 200)) || fail "the brokers are not active; see $data_dir/broker-*.log"
     read -rt 0.1 <> <(:) || true
 done
 

@@ -129,6 +129,8 @@ void Daemon::Observers::OnActiveController(Epoch epoch, bool active) {
   health_.OnActiveController(epoch, active);
 }
 
+void Daemon::Observers::OnReadiness(bool is_ready) { health_.OnReadiness(is_ready); }
+
 Daemon::Daemon(ServerConfig config, MetaProperties properties)
     : config_(std::move(config)),
       properties_(std::move(properties)),
@@ -149,7 +151,10 @@ Daemon::StartResult Daemon::Start(const ServerConfig& config) {
   }
   daemon->StartNode();
   if (absl::Status status = daemon->Listen(); !status.ok()) {
-    daemon->Shutdown();
+    if (!daemon->Shutdown()) {
+      LogError("rpc", "{}", status.ToString());
+      std::_Exit(kExitPortTaken);  // its threads still run: nothing may be destroyed under them
+    }
     return {nullptr, std::move(status), kExitPortTaken};
   }
   return {std::move(daemon), absl::OkStatus(), kExitOk};

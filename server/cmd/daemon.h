@@ -54,6 +54,7 @@ class Daemon {
     void OnRaftTrace(const raft::RaftTrace& trace) override;
     void OnLeadership(const raft::LeadershipChange& change) override;
     void OnActiveController(Epoch epoch, bool active) override;
+    void OnReadiness(bool is_ready) override;
 
    private:
     RaftObserver& log_;

@@ -83,6 +83,14 @@ void ActiveController::HandleCommand(Now now, const Command& command, TimePoint 
   if (deadline == kNever) {
     deadline = now.now + config_.default_command_timeout;
   }
+  if (deadline <= now.now) {
+    // Nobody waits for it any more; carrying it out would only add to the overload that held it up.
+    absl::Status status = MakeError(ErrorReason::kDeadlineExceeded,
+                                    "the deadline passed before the request was looked at");
+    SetErrorFact(status, "outcome", OutcomeName(Outcome::kNotExecuted));
+    done(std::move(status));
+    return;
+  }
   std::visit([&](const auto& request) { Execute(now, request, deadline, std::move(done)); },
              command);
 }

@@ -42,10 +42,16 @@ class Node::Appender : public controller::LogAppender {
   Offset log_end_offset() const override { return core_.log_end_offset(); }
   void Append(Now now, Epoch epoch, int32_t record_count,
               std::shared_ptr<const std::string> payload) override {
+    bytes_ += payload->size();
     core_.Step(now, raft::AppendRecords{epoch, record_count, std::move(payload)});
   }
 
+  // Appended since the executor took over what was appended before.
+  size_t bytes() const { return bytes_; }
+  void OnTakenOver() { bytes_ = 0; }
+
  private:
+  size_t bytes_ = 0;
   raft::RaftCore& core_;
 };
 
@@ -228,7 +234,13 @@ void Node::HandleQuery(Now now, controller::Query query, Done<controller::QueryR
       [](const auto& request) { return request.options().consistency() == v1::CONSISTENCY_LOCAL; },
       query);
   if (is_local) {
-    AnswerQuery(query, done);
+    if (has_caught_up_) {
+      AnswerQuery(query, done);
+    } else {
+      // After a restart nothing is known to be committed yet: an empty answer would be a lie.
+      done(MakeError(ErrorReason::kLeaderNotAvailable,
+                     "this controller does not yet know what is committed; try again shortly"));
+    }
     return;
   }
   ConfirmLeadership(now, [this, query = std::move(query), done = std::move(done)](
@@ -416,6 +428,7 @@ void Node::ApplyCommitted(Now now) {
 }
 
 void Node::OnApplied(Now now) {
+  has_caught_up_ = has_caught_up_ || applier_.applied_end() >= core_.high_watermark();
   controller_.OnCommitted(now, *applier_.image());
   AnswerWaitingQueries();
   MaybeActivate(now);
@@ -494,7 +507,7 @@ bool Node::is_shut_down() const {
 }
 
 bool Node::accepts_commands() const {
-  return executor_.inflight_bytes() < config_.max_inflight_append_bytes;
+  return executor_.inflight_bytes() + appender_->bytes() < config_.max_inflight_append_bytes;
 }
 
 void Node::PublishLeader() {
@@ -511,6 +524,11 @@ void Node::PublishLeader() {
     published_leader_ = view;
     ports_.feed.OnLeader(std::move(view));
   }
+  const bool is_ready = has_caught_up_ && core_.hears_leader() && !is_draining_;
+  if (is_ready != is_ready_) {
+    is_ready_ = is_ready;
+    ports_.observer.OnReadiness(is_ready);
+  }
 }
 
 void Node::Execute(Now now) {
@@ -518,6 +536,7 @@ void Node::Execute(Now now) {
   while (!executor_.failed()) {
     MaybeFinishDraining(now);
     raft::Effects effects = core_.TakeEffects();
+    appender_->OnTakenOver();
     if (IsEmpty(effects)) {
       break;
     }

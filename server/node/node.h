@@ -148,6 +148,8 @@ class Node {
   std::map<raft::ReadToken, ReadWaiter> confirming_;
   std::multimap<Offset, WaitingQuery> waiting_queries_;  // by the offset they must reflect
   publish::LeaderView published_leader_;
+  bool has_caught_up_ = false;  // once, with what was known to be committed
+  bool is_ready_ = false;       // as last told to the observer
   bool is_draining_ = false;
   bool is_raft_stopping_ = false;
   TimePoint drain_deadline_ = kNever;

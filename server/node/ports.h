@@ -55,6 +55,9 @@ class NodeObserver {
   virtual void OnLeadership(const raft::LeadershipChange& change) = 0;
   // This node began (active) or ceased to be the active controller of `epoch`.
   virtual void OnActiveController(Epoch epoch, bool active) = 0;
+  // This node began or ceased to be of use to clients: it has caught up once, and leads or hears
+  // its leader.
+  virtual void OnReadiness(bool is_ready) = 0;
 };
 
 }  // namespace kvorum

@@ -14,6 +14,7 @@ class RaftObserver : public NodeObserver {
   void OnRaftTrace(const raft::RaftTrace& trace) override;
   void OnLeadership(const raft::LeadershipChange& change) override;
   void OnActiveController(Epoch epoch, bool active) override;
+  void OnReadiness(bool) override {}
 
  private:
   const NodeId self_;

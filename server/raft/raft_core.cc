@@ -197,6 +197,14 @@ Offset RaftCore::log_end_offset() const { return state_->log.end(); }
 Offset RaftCore::durable_end_offset() const { return state_->log.durable_end(); }
 Offset RaftCore::log_start_offset() const { return state_->log.start(); }
 std::optional<Offset> RaftCore::high_watermark() const { return state_->high_watermark; }
+bool RaftCore::hears_leader() const {
+  if (const auto* leader = std::get_if<Leader>(&state_->role)) {
+    return leader->high_watermark.has_value();
+  }
+  const auto* follower = std::get_if<Follower>(&state_->role);
+  return follower != nullptr && follower->has_fetched;
+}
+
 const VoterSet& RaftCore::voters() const { return Voters(*state_); }
 bool RaftCore::is_shut_down() const { return IsShutDown(*state_); }
 

@@ -94,10 +94,13 @@ class RaftCore {
   Offset log_end_offset() const;
   Offset log_start_offset() const;
   Offset durable_end_offset() const;
-  // Newest end known to be committed; never decreases (a new leader tells others one of its own, which
-  // starts unknown).
+  // Newest end known to be committed; never decreases (a new leader tells others one of its own,
+  // which starts unknown).
   std::optional<Offset> high_watermark() const;
   const VoterSet& voters() const;
+  // True while the quorum is known to work from here: this node leads and has committed in its
+  // epoch, or its leader has answered a fetch since it began to follow it.
+  bool hears_leader() const;
   // True once BeginShutdown has nothing left to hand over: no leadership, no unanswered
   // EndQuorumEpoch (or the shutdown timeout passed). All parked requests have been answered.
   bool is_shut_down() const;

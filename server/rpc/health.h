@@ -11,18 +11,17 @@
 
 namespace kvorum::rpc {
 
-// What grpc.health.v1 answers: "" and "liveness" (the process works), "readiness" (a leader is
-// known), "leader" (this node is the active controller). Observes the node; any thread. Owned by
-// the composition root, outlives the servers.
+// What grpc.health.v1 answers: "" and "liveness" (the process works), "readiness" (it has
+// caught up, and leads or hears its leader), "leader" (this node is the active controller).
+// Observes the node; any thread. Owned by the composition root, outlives the servers.
 class Health : public NodeObserver {
  public:
   Health();
 
   void OnRaftTrace(const raft::RaftTrace&) override {}
-  void OnLeadership(const raft::LeadershipChange& change) override {
-    Set("readiness", change.leader_id.has_value());
-  }
+  void OnLeadership(const raft::LeadershipChange&) override {}
   void OnActiveController(Epoch, bool active) override { Set("leader", active); }
+  void OnReadiness(bool is_ready) override { Set("readiness", is_ready); }
 
   // Everything but liveness is over: load balancers and probes turn away.
   void BeginShutdown();

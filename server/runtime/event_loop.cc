@@ -48,7 +48,7 @@ bool EventLoop::TryRun(Task& task) {
   task(now);
   task = nullptr;  // what it holds is freed within the turn
   EndTurn(now);
-  mailbox_.Return(driver_->NextDeadline());
+  mailbox_.Return(driver_->NextDeadline(), driver_->TakesClientTasks());
   return true;
 }
 
@@ -86,7 +86,9 @@ void EventLoop::RunUrgent(Now now) {
 
 void EventLoop::RunClient(Now now) {
   const size_t end = std::min(client_.size(), next_client_ + kMaxClientTasksPerTurn);
-  for (; next_client_ < end && driver_->TakesClientTasks(); ++next_client_) {
+  const TimePoint give_way_at = now.now + kMaxClientTime;
+  for (; next_client_ < end && driver_->TakesClientTasks() && ReadClock().now < give_way_at;
+       ++next_client_) {
     // Moved out, so that what the task holds is freed with it and not at the end of the lane.
     Task task = std::move(client_[next_client_]);
     task(now);

@@ -34,6 +34,9 @@ class EventLoop {
  public:
   // Client tasks of one turn; urgent ones that arrive meanwhile wait no longer than these take.
   static constexpr size_t kMaxClientTasksPerTurn = 512;
+  // And the time after which no further one begins: peers and heartbeats wait no longer than this
+  // and one task.
+  static constexpr Duration kMaxClientTime = std::chrono::milliseconds(10);
 
   EventLoop(std::string name, Mailbox::Limits limits);
   ~EventLoop();

@@ -61,13 +61,14 @@ bool Mailbox::TryBorrow() {
   return true;
 }
 
-void Mailbox::Return(TimePoint deadline) {
+void Mailbox::Return(TimePoint deadline, bool takes_client_tasks) {
   bool wake = false;
   {
     MutexLock lock(mutex_);
     borrowed_ = false;
-    wake =
-        closed_ || overslept_ || !urgent_.empty() || !client_.empty() || deadline < sleeps_until_;
+    // The loop's thread fell asleep wanting client tasks; it must look again before it takes more.
+    wake = closed_ || overslept_ || !takes_client_tasks || !urgent_.empty() || !client_.empty() ||
+           deadline < sleeps_until_;
     sleeping_ = !wake;
   }
   if (wake) {

@@ -51,8 +51,8 @@ class Mailbox {
   // wanting work of both lanes: it saves the wake-up of another thread, which costs more than most
   // turns. True: run one turn, then call Return; until then the loop stays out.
   bool TryBorrow() EXCLUDES_LOCK(mutex_);
-  // `deadline` is the driver's after the turn.
-  void Return(TimePoint deadline) EXCLUDES_LOCK(mutex_);
+  // What the driver says after the turn: its deadline, and whether it still takes client tasks.
+  void Return(TimePoint deadline, bool takes_client_tasks) EXCLUDES_LOCK(mutex_);
 
   // Swaps the wanted lanes into the empty vectors `urgent` and `client`, after waiting until there
   // is something in them, the deadline passed, or the mailbox was closed. False once it is closed.

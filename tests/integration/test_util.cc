@@ -62,6 +62,14 @@ std::optional<CommonState> AwaitConvergence(Cluster& cluster, std::vector<int> i
     }
     return true;
   });
+  if (!converged) {
+    for (const int index : indexes) {
+      const std::optional<v1::DescribeQuorumResponse> answer = cluster.Describe(index);
+      ADD_FAILURE() << "controller " << index + 1 << ": "
+                    << (answer.has_value() ? answer->ShortDebugString() : "no answer") << "\n"
+                    << cluster.ReadLog(index);
+    }
+  }
   return converged ? common : std::nullopt;
 }
 

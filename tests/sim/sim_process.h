@@ -44,6 +44,7 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   void OnRaftTrace(const raft::RaftTrace& trace) override;
   void OnLeadership(const raft::LeadershipChange& change) override;
   void OnActiveController(Epoch epoch, bool active) override;
+  void OnReadiness(bool) override {}
   // PeerTransport.
   void Send(raft::SendRequest request) override;
 

@@ -109,15 +109,16 @@ TEST_F(StreamAssemblerTest, TakesAHoleInsideAnEpochForAGap) {
   EXPECT_EQ(assembler_.counters().gaps, 1);
 }
 
-TEST_F(StreamAssemblerTest, AllowsTheHoleThatANewLeadersControlBatchLeaves) {
-  EXPECT_EQ(Feed(Commit(11, At(12, 3))), Verdict::kGoOn);
-  EXPECT_EQ(listener_.Calls(), "commit 11-12 x1");
+TEST_F(StreamAssemblerTest, TakesAHoleBeforeANewEpochForAGapToo) {
+  EXPECT_EQ(Feed(Commit(11, At(12, 3))), Verdict::kResync);
+  EXPECT_EQ(listener_.Calls(), "");
+  EXPECT_EQ(assembler_.counters().gaps, 1);
 }
 
-TEST_F(StreamAssemblerTest, MovesOnAtABookmark) {
-  EXPECT_EQ(Feed(Bookmark(At(11, 3))), Verdict::kGoOn);
-  EXPECT_EQ(assembler_.position()->offset(), 11);
-  EXPECT_EQ(Feed(Commit(11, At(12, 3))), Verdict::kGoOn);
+TEST_F(StreamAssemblerTest, TakesABookmarkAheadOfWhatWasDeliveredForAGap) {
+  EXPECT_EQ(Feed(Bookmark(At(11, 3))), Verdict::kResync);
+  EXPECT_EQ(assembler_.position()->offset(), 10);
+  EXPECT_EQ(assembler_.counters().gaps, 1);
 }
 
 TEST_F(StreamAssemblerTest, CountsABookmarkThatGoesBackAsADuplicate) {

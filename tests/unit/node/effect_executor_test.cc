@@ -47,6 +47,7 @@ class EffectExecutorTest : public testing::Test,
   void OnRaftTrace(const raft::RaftTrace&) override { seen.push_back("trace"); }
   void OnLeadership(const raft::LeadershipChange&) override { seen.push_back("observed"); }
   void OnActiveController(Epoch, bool) override {}
+  void OnReadiness(bool) override {}
   // EffectTarget
   void OnWriteDone(Now, raft::WriteDone done) override {
     seen.push_back(fmt::format("write done {}", done.id));

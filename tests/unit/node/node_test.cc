@@ -59,7 +59,8 @@ TEST_F(OneNodeTest, RefusesClientsUntilItsEpochIsCommitted) {
   cluster.Start(1);
   machine().disk_is_slow = true;
   const QueryAnswer local = cluster.Query(1, GetRequest("key", true));
-  EXPECT_EQ(local->reason(), ErrorReason::kUnknownKey) << "the empty state may be read locally";
+  EXPECT_EQ(local->reason(), ErrorReason::kLeaderNotAvailable)
+      << "nothing is known to be committed: an empty answer would be a lie";
   node().HandleTimer(cluster.now);
   node().Execute(cluster.now);
   while (!node().core().is_leader()) {

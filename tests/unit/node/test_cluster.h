@@ -81,6 +81,8 @@ class TestController : public NodeHost,
   // NodeObserver
   void OnRaftTrace(const raft::RaftTrace&) override {}
   void OnLeadership(const raft::LeadershipChange&) override {}
+  void OnReadiness(bool is_ready) override { ready = is_ready; }
+  bool ready = false;
   void OnActiveController(Epoch epoch, bool active) override {
     active_log.emplace_back(epoch, active);
   }

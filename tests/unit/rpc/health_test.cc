@@ -19,7 +19,7 @@ class FakeService : public grpc::HealthCheckServiceInterface {
 
 TEST(HealthTest, AttachedServiceLearnsEverythingKnown) {
   Health health;
-  health.OnLeadership({.epoch = Epoch(1), .leader_id = NodeId(2)});
+  health.OnReadiness(true);
   FakeService service;
   health.Attach(&service);
   EXPECT_EQ(service.serving,
@@ -27,18 +27,18 @@ TEST(HealthTest, AttachedServiceLearnsEverythingKnown) {
                 {"", true}, {"liveness", true}, {"readiness", true}, {"leader", false}}));
 }
 
-TEST(HealthTest, ReadinessFollowsTheLeaderAndLeaderFollowsTheActiveController) {
+TEST(HealthTest, ReadinessAndLeaderFollowTheNode) {
   Health health;
   FakeService service;
   health.Attach(&service);
   EXPECT_FALSE(service.serving["readiness"]);
-  health.OnLeadership({.epoch = Epoch(1), .leader_id = NodeId(1), .is_leader = true});
+  health.OnReadiness(true);
   EXPECT_TRUE(service.serving["readiness"]);
   EXPECT_FALSE(service.serving["leader"]);
   health.OnActiveController(Epoch(1), true);
   EXPECT_TRUE(service.serving["leader"]);
   health.OnActiveController(Epoch(1), false);
-  health.OnLeadership({.epoch = Epoch(2)});
+  health.OnReadiness(false);
   EXPECT_FALSE(service.serving["leader"]);
   EXPECT_FALSE(health.is_ready());
 }
@@ -48,7 +48,7 @@ TEST(HealthTest, ShutdownEndsEverythingButLiveness) {
   FakeService service;
   health.Attach(&service);
   health.BeginShutdown();
-  health.OnLeadership({.epoch = Epoch(3), .leader_id = NodeId(1)});
+  health.OnReadiness(true);
   EXPECT_FALSE(service.serving[""]);
   EXPECT_FALSE(service.serving["readiness"]);
   EXPECT_TRUE(service.serving["liveness"]);
@@ -59,7 +59,7 @@ TEST(HealthTest, DetachedServiceIsLeftAlone) {
   FakeService service;
   health.Attach(&service);
   health.DetachAll();
-  health.OnLeadership({.epoch = Epoch(1), .leader_id = NodeId(1)});
+  health.OnReadiness(true);
   EXPECT_FALSE(service.serving["readiness"]);
 }
 
