@@ -67,6 +67,9 @@ class CallLoop {
       }
       const NextStep step = DecideNextStep(*error, plan_.kind);
       if (step == NextStep::kGiveUp || !plan_.pinned_endpoint.empty()) {
+        if (error->reason == v1::UNKNOWN) {
+          endpoints_.Avoid(endpoint);  // it did not answer: the next call begins elsewhere
+        }
         return Final(*std::move(error));
       }
       Steer(endpoint, *error);
