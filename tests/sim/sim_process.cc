@@ -194,14 +194,14 @@ void SimProcess::FinishTurn() {
   world_.checks->OnTurn(*this);
   if (shutdown_began_.has_value()) {
     const Duration since = world_.queue.now() - *shutdown_began_;
-    if (node_->is_shut_down() && events_.empty() && commands_.empty() &&
-        (publisher_.is_idle() || since > kStreamDrainLimit)) {
+    if (MayExit()) {
+      // Not under the feet of this turn; unless something comes at the same instant.
       world_.queue.After({}, [&world = world_, id = id_] {
-        if (SimProcess* process = world.FindProcess(id)) {
+        SimProcess* process = world.FindProcess(id);
+        if (process != nullptr && process->MayExit()) {
           process->machine().FinishShutdown();
         }
       });
-      return;
     }
     KVORUM_CHECK(since < kShutdownLimit, "invariant 40 Bounded: {} does not shut down", id_);
     ScheduleTurnAt(world_.queue.now() + std::chrono::milliseconds(50));
@@ -213,6 +213,11 @@ void SimProcess::FinishTurn() {
   if (deadline != kNever) {
     ScheduleTurnAt(machine_.clock().ToReal(deadline));
   }
+}
+
+bool SimProcess::MayExit() const {
+  return node_->is_shut_down() && events_.empty() && commands_.empty() &&
+         (publisher_.is_idle() || world_.queue.now() - *shutdown_began_ > kStreamDrainLimit);
 }
 
 void SimProcess::BeginShutdown() {

@@ -89,6 +89,7 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   void RunTurn();
   void TakeEvents(Now now);
   void FinishTurn();
+  bool MayExit() const;
 
   World& world_;
   SimController& machine_;

@@ -23,6 +23,10 @@ publish::PublisherConfig MakeConfig(const World& world, NodeId node) {
   return config;
 }
 
+void CheckFirst(bool& answered) {
+  KVORUM_CHECK(!std::exchange(answered, true), "invariant 40 Bounded: two answers to a publisher");
+}
+
 }  // namespace
 
 SimPublisher::SimPublisher(World& world, SimProcess& process, Random random)
@@ -48,25 +52,23 @@ void SimPublisher::OnLeader(publish::LeaderView leader) {
 
 void SimPublisher::ReadCommitted(OffsetAndEpoch from, size_t max_bytes, ReadDone done) {
   world_.log.Hit(Mark::kPublisherLogRead);
-  process_.NoteRequest();
   process_.Post([this, from, max_bytes, done = std::move(done)](Now now) {
     process_.node().HandleReadCommitted(
         now, from, max_bytes,
         [this, done, answered = std::make_shared<bool>(false)](
             const absl::StatusOr<std::vector<publish::CommittedUpdate>>& result) {
-          process_.NoteAnswer(*answered);
+          CheckFirst(*answered);
           Post([done, result](TimePoint) { done(result); });
         });
   });
 }
 
 void SimPublisher::ConfirmCommittedEnd(EndDone done) {
-  process_.NoteRequest();
   process_.Post([this, done = std::move(done)](Now now) {
     process_.node().HandleConfirmCommittedEnd(
         now, [this, done,
               answered = std::make_shared<bool>(false)](const absl::StatusOr<Offset>& result) {
-          process_.NoteAnswer(*answered);
+          CheckFirst(*answered);
           Post([done, result](TimePoint) { done(result); });
         });
   });
