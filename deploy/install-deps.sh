@@ -11,13 +11,13 @@ runtime=(
     libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0
 )
 build=(
-    g++ cmake ninja-build ccache lld pkg-config git
+    g++ cmake ninja-build ccache lld pkg-config git python3
     libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
     libabsl-dev librocksdb-dev libspdlog-dev libfmt-dev libcli11-dev prometheus-cpp-dev libxxhash-dev
     libjemalloc-dev
 )
 testing=(
-    libgtest-dev libgmock-dev libbenchmark-dev python3 python3-grpcio python3-protobuf
+    libgtest-dev libgmock-dev libbenchmark-dev python3-grpcio python3-protobuf
     clang-format clang-tidy curl etcd-server etcd-client
 )
 
