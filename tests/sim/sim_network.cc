@@ -152,6 +152,8 @@ void SimNetwork::Inject(NodeId to, raft::RaftRequest request, Effect effect) {
     return;
   }
   const auto shared = std::make_shared<const raft::RaftRequest>(std::move(request));
+  // What is due anyway must not be blamed on the message.
+  process->RunAlone([process](Now now) { process->node().HandleTimer(now); });
   world_.checks->BeforeForeignMessage(*process);
   process->NoteRequest();
   process->RunAlone([this, process, shared](Now now) {
