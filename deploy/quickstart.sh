@@ -124,15 +124,17 @@ done
 
 export KVORUM_ENDPOINTS=$endpoints
 ctl=("$bin/kvorumctl")
-for ((attempt = 0; ; ++attempt)); do
-    "${ctl[@]}" --timeout 2s status >/dev/null 2>&1 && break
+# Asking is not waiting: as long as nobody leads, each question may be refused at once.
+give_up=$((SECONDS + 60))
+until "${ctl[@]}" --timeout 2s status >/dev/null 2>&1; do
     for i in 0 1 2; do
         if ! kill -0 "${pids[i]}" 2>/dev/null; then
             tail -n 5 "$data_dir/controller-$((i + 1)).log" >&2
             fail "controller $((i + 1)) stopped; its log is above"
         fi
     done
-    ((attempt < 30)) || fail "no leader within a minute; see $data_dir/controller-*.log"
+    ((SECONDS < give_up)) || fail "no leader within a minute; see $data_dir/controller-*.log"
+    read -rt 0.1 <> <(:) || true
 done
 
 for broker in 1 2 3; do
@@ -144,8 +146,9 @@ done
 # A topic of three replicas can be placed once three brokers are active and have said what they have
 # applied.
 active() { "${ctl[@]}" broker list | awk '$2 == "active" && $4 ~ /^[0-9]+$/' | wc -l; }
-for ((attempt = 0; $(active) < 3; ++attempt)); do
-    ((attempt < 200)) || fail "the brokers are not active; see $data_dir/broker-*.log"
+give_up=$((SECONDS + 60))
+until (($(active) >= 3)); do
+    ((SECONDS < give_up)) || fail "the brokers are not active; see $data_dir/broker-*.log"
     read -rt 0.1 <> <(:) || true
 done
 
