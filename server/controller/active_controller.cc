@@ -6,6 +6,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "server/metadata/brokers/broker_fencing.h"
 #include "server/metadata/commands.h"
@@ -40,11 +41,14 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   committed_end_ = committed->provenance().end_offset;
   latest_ = std::move(committed);
   planned_hashes_.clear();
-  sessions_.Clear();
+  if (!KVORUM_MUTANT(R28)) {
+    sessions_.Clear();
+  }
   sessions_.Advance(now.now);
   // Heartbeats went to somebody else so far: everybody who serves gets a full session of grace.
   for (const auto& [id, broker] : latest_->brokers().brokers) {
-    if (!broker->is_fenced) {
+    const bool is_kept = KVORUM_MUTANT(R28) && sessions_.EpochOf(id) == broker->epoch;
+    if (!broker->is_fenced && !is_kept && !KVORUM_MUTANT(R26)) {
       sessions_.Begin(id, broker->epoch);
     }
   }
@@ -59,7 +63,9 @@ void ActiveController::Deactivate() {
   }
   latest_.reset();
   planned_hashes_.clear();
-  sessions_.Clear();
+  if (!KVORUM_MUTANT(R28)) {
+    sessions_.Clear();
+  }
   next_fence_check_ = kNever;
   next_no_op_ = kNever;
   pending_.FailAll([this](Offset end_offset) {
@@ -129,8 +135,11 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
 
 void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> records,
                                      bool is_atomic) {
-  if (CheckFitsOneBatch(records).ok()) {
+  if (CheckFitsOneBatch(records).ok() || KVORUM_MUTANT(R24)) {
     AppendBatch(now, records);
+    if (KVORUM_MUTANT(R29)) {
+      AppendBatch(now, records);
+    }
     return;
   }
   KVORUM_CHECK(!is_atomic, "an atomic result of {} records does not fit one batch", records.size());
@@ -168,7 +177,7 @@ void ActiveController::AppendBatch(Now now, const std::vector<v1::MetadataRecord
 
 void ActiveController::ReplyWhenStable(TimePoint deadline, PendingReplies::Reply reply) {
   const Offset appended = latest_->provenance().end_offset;
-  if (appended <= committed_end_) {
+  if (appended <= committed_end_ || KVORUM_MUTANT(ReplyAtAppend)) {
     reply(absl::OkStatus());
   } else {
     pending_.Add(appended, deadline, std::move(reply));

@@ -4,6 +4,7 @@
 #include <variant>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 
 namespace kvorum {
 
@@ -60,7 +61,7 @@ void EffectExecutor::SubmitWrite(StorageWrite write) {
       if (failed_) {
         return;
       }
-      if (!status.ok()) {
+      if (!status.ok() && !KVORUM_MUTANT(FailedWriteDone)) {
         Fail(status);
         return;
       }

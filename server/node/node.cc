@@ -7,6 +7,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/metadata/commands.h"
 #include "server/metadata/request_checks.h"
 #include "server/node/control_codec.h"
@@ -167,7 +168,8 @@ absl::Status Node::NotLeader() const {
 
 bool Node::IsActiveLeader() const {
   // An event of this turn may have deposed raft; the controller learns that from Execute.
-  return controller_.is_active() && core_.is_leader() && core_.epoch() == controller_.epoch();
+  return controller_.is_active() &&
+         (KVORUM_MUTANT(R28b) || (core_.is_leader() && core_.epoch() == controller_.epoch()));
 }
 
 absl::Status Node::CheckCanLead() const {
@@ -439,7 +441,7 @@ void Node::OnLeadership(Now now, const raft::LeadershipChange& change) {
   if (change.is_leader) {
     won_ = change;
     MaybeActivate(now);
-  } else if (controller_.is_active()) {
+  } else if (controller_.is_active() && !KVORUM_MUTANT(R23)) {
     controller_.Deactivate();
     ports_.observer.OnActiveController(controller_.epoch(), false);
   }

@@ -7,6 +7,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 
 namespace kvorum::publish {
@@ -216,7 +217,8 @@ size_t UpdatePublisher::AddBookmark(Subscription& subscription, Delivery& delive
     return bytes;
   }
   subscription.bookmark_due = false;
-  const EncodedUpdate bookmark = MakeBookmark(ToPosition(subscription.position), leader_);
+  const EncodedUpdate bookmark =
+      MakeBookmark(ToPosition(KVORUM_MUTANT(R32) ? tail_.end() : subscription.position), leader_);
   bookmark.AppendTo(delivery);
   return bytes + bookmark.bytes();
 }
@@ -255,6 +257,9 @@ TailEntryPtr UpdatePublisher::NextEntry(Subscription& subscription) {
     case CommittedTail::Place::kFound:
       return tail_.EntryAt(subscription.position.offset);
     case CommittedTail::Place::kBelow:
+      if (KVORUM_MUTANT(R30)) {
+        return tail_.EntryAt(tail_.start().offset);
+      }
       StartLogRead(subscription);
       return nullptr;
     case CommittedTail::Place::kAbove:
@@ -277,6 +282,11 @@ void UpdatePublisher::Locate(Subscription& subscription) {
   }
   switch (tail_.Locate(subscription.position)) {
     case CommittedTail::Place::kAbove:
+      if (KVORUM_MUTANT(R31)) {
+        AddHello(subscription, image_position_, true);
+        BeginSnapshot(subscription);
+        return;
+      }
       if (leader_.leader_id == config_.node_id && !subscription.confirming_end) {
         subscription.confirming_end = true;
         log_.ConfirmCommittedEnd([this, id = subscription.id](absl::StatusOr<Offset> end) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "server/base/mutants.h"
 #include "server/base/overloaded.h"
 #include "server/raft/election.h"
 #include "server/raft/fetch_answer.h"
@@ -24,11 +25,12 @@ void TraceRejected(RaftState& state, NodeId peer, std::string why) {
 
 // Not for us: nothing changes, not even the epoch (KAFKA-10817, KIP-853).
 RaftError CheckIdentity(const RaftState& state, const RequestHeader& header) {
-  if (header.cluster_id != state.config.cluster_id ||
-      header.generation != state.config.generation) {
+  if ((header.cluster_id != state.config.cluster_id ||
+       header.generation != state.config.generation) &&
+      !KVORUM_MUTANT(R35)) {
     return RaftError::kInconsistentClusterId;
   }
-  if (header.receiver != state.config.self) {
+  if (header.receiver != state.config.self && !KVORUM_MUTANT(R35b)) {
     return RaftError::kInvalidVoterKey;
   }
   const bool is_sane =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/base/mutants.h"
 #include "server/base/overloaded.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
@@ -21,7 +22,7 @@ bool IsSane(const VoteRequest& request) {
 }
 
 bool IsLogUpToDate(const RaftState& state, const VoteRequest& request) {
-  return IsUpToDate(request.log_end, state.log.end_position());
+  return KVORUM_MUTANT(ShorterLogElected) || IsUpToDate(request.log_end, state.log.end_position());
 }
 
 // consensus.md §1.4, left column. Before the role is asked: a vote is given once per epoch.
@@ -46,7 +47,7 @@ bool GrantsPreVote(const RaftState& state, const VoteRequest& request) {
     return false;
   }
   const auto* follower = std::get_if<Follower>(&state.role);
-  if (follower != nullptr && follower->has_fetched) {
+  if (follower != nullptr && follower->has_fetched && !KVORUM_MUTANT(R18b)) {
     return false;
   }
   return IsLogUpToDate(state, request);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/mutants.h"
 #include "server/raft/leadership.h"
 #include "server/raft/outbox.h"
 #include "server/raft/reads.h"
@@ -93,9 +94,10 @@ void AnswerOrPark(RaftState& state, RequestToken token, const FetchRequest& requ
       .max_bytes = std::clamp<uint32_t>(request.max_bytes, 1, state.config.fetch_max_bytes),
       .round = request.round,
       .deadline = state.now.now + max_wait};
-  const bool is_news = fetch.fetch_offset < state.log.end() ||
-                       IsBehindHighWatermark(state, fetch.high_watermark) ||
-                       NeedsRound(state, fetch);
+  const bool is_news =
+      fetch.fetch_offset < state.log.end() ||
+      (IsBehindHighWatermark(state, fetch.high_watermark) && !KVORUM_MUTANT(R42)) ||
+      NeedsRound(state, fetch);
   if (is_news || max_wait <= Duration::zero() ||
       state.waiting_fetches.size() >= state.config.max_parked_fetches) {
     AnswerFetch(state, fetch);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
 #include "server/raft/transitions.h"
@@ -27,13 +28,13 @@ bool IsFollowing(const RaftState& state, NodeId id) {
 }
 
 bool MayFetch(const RaftState& state) {
-  return state.pending_writes.empty() && !state.fetch_target.has_value();
+  return (state.pending_writes.empty() || KVORUM_MUTANT(R16)) && !state.fetch_target.has_value();
 }
 
 // A probe asks who leads: it does not wait for news, and its answer's batches are not used.
 void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
-  KVORUM_CHECK(state.log.durable_end() == state.log.end(), "fetch at {} but durable end is {}",
-               state.log.end(), state.log.durable_end());
+  KVORUM_CHECK(KVORUM_MUTANT(R16) || state.log.durable_end() == state.log.end(),
+               "fetch at {} but durable end is {}", state.log.end(), state.log.durable_end());
   const auto* follower = std::get_if<Follower>(&state.role);
   const Duration max_wait = is_probe ? Duration::zero() : state.config.fetch_max_wait;
   FetchRequest request;
@@ -112,7 +113,7 @@ std::string WhyNotAppendable(const RecordBatch& batch, const OffsetAndEpoch& log
   if (batch.epoch < log_end.epoch || batch.epoch > epoch || batch.epoch < Epoch(1)) {
     return fmt::format("batch of epoch {} after {} in epoch {}", batch.epoch, log_end.epoch, epoch);
   }
-  if (NextChainHash(chain, batch) != batch.chain_hash) {
+  if (NextChainHash(chain, batch) != batch.chain_hash && !KVORUM_MUTANT(ChainUnchecked)) {
     return fmt::format("chain breaks at {}", batch.base_offset);
   }
   return {};
@@ -146,7 +147,8 @@ bool Truncate(RaftState& state, NodeId from, const EpochEnd& diverging) {
     DropAnswer(state, from, fmt::format("diverging epoch {}", diverging.epoch));
     return false;
   }
-  const EpochEnd local = state.log.EndOffsetForEpoch(diverging.epoch);
+  const EpochEnd local =
+      state.log.EndOffsetForEpoch(KVORUM_MUTANT(R07) ? diverging.epoch - 1 : diverging.epoch);
   const Offset target = local.epoch == diverging.epoch
                             ? std::min(local.end_offset, diverging.end_offset)
                             : local.end_offset;
@@ -230,7 +232,7 @@ void OnProbeFailed(RaftState& state) {
 
 void PollFetching(RaftState& state) {
   const TimePoint now = state.now.now;
-  if (IsVoter(state)) {
+  if (IsVoter(state) || KVORUM_MUTANT(R46)) {
     const auto* unattached = std::get_if<Unattached>(&state.role);
     const auto* follower = std::get_if<Follower>(&state.role);
     const bool must_campaign =
@@ -255,7 +257,10 @@ void PollFetching(RaftState& state) {
 
 TimePoint FetchingDeadline(const RaftState& state) {
   TimePoint earliest = kNever;
-  if (IsVoter(state)) {
+  if (KVORUM_MUTANT(R21) && std::holds_alternative<Follower>(state.role)) {
+    return state.now.now;
+  }
+  if (IsVoter(state) || KVORUM_MUTANT(R46)) {
     if (const auto* unattached = std::get_if<Unattached>(&state.role)) {
       earliest = unattached->election_deadline;
     } else if (const auto* follower = std::get_if<Follower>(&state.role)) {

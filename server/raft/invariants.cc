@@ -1,6 +1,7 @@
 #include "server/raft/invariants.h"
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 
 namespace kvorum::raft {
 namespace {
@@ -47,7 +48,8 @@ void CheckState(const RaftState& state) {
                state.epoch);
   KVORUM_CHECK(state.submitted.leader_id == LeaderOfEpoch(state),
                "leader of epoch {} was not written", state.epoch);
-  KVORUM_CHECK(IsVoter(state) || MayBeObserver(role), "observer is {}", RoleName(role));
+  KVORUM_CHECK(IsVoter(state) || MayBeObserver(role) || KVORUM_MUTANT(R46), "observer is {}",
+               RoleName(role));
   if (const auto* leader = std::get_if<Leader>(&state.role)) {
     CheckLeader(state, *leader);
     KVORUM_CHECK(!IsShuttingDown(state), "leads epoch {} while shutting down", state.epoch);

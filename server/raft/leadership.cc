@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/raft/fetch_answer.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
@@ -17,9 +18,17 @@ namespace {
 
 // The voters' durable ends, self included only by what is synced (Raft thesis §10.2.1).
 Offset MajorityEnd(const RaftState& state, const Leader& leader) {
+  if (KVORUM_MUTANT(R15)) {
+    std::vector<Offset> ends = {state.log.durable_end()};
+    for (const auto& [key, progress] : leader.progress) {
+      ends.push_back(progress.log_end_offset().value_or(Offset(0)));
+    }
+    std::sort(ends.rbegin(), ends.rend());
+    return ends[std::min(ends.size(), Voters(state).majority()) - 1];
+  }
   return MajorityValue<Offset>(Voters(state), [&](const Voter& voter) {
     if (voter.key == state.config.self) {
-      return state.log.durable_end();
+      return KVORUM_MUTANT(R03) ? state.log.end() : state.log.durable_end();
     }
     const auto it = leader.progress.find(voter.key);
     return it == leader.progress.end() ? Offset(0)
@@ -100,7 +109,8 @@ void MaybeAdvanceHighWatermark(RaftState& state) {
   auto& leader = std::get<Leader>(state.role);
   const Offset reached = MajorityEnd(state, leader);
   // Only a record of our own epoch commits, and all before it with it (Raft §5.4.2, figure 8).
-  if (reached <= leader.epoch_start_offset || reached <= leader.high_watermark) {
+  if ((reached <= leader.epoch_start_offset && !KVORUM_MUTANT(R04)) ||
+      reached <= leader.high_watermark) {
     return;
   }
   KVORUM_CHECK(reached <= state.log.end(), "high watermark {} above log end {}", reached,
@@ -111,14 +121,16 @@ void MaybeAdvanceHighWatermark(RaftState& state) {
   state.log.Prune(reached);
   Trace(state, RaftTraceKind::kHighWatermark, {.offset = reached});
   // Else a commit is learned with the next append or long poll only (KAFKA-13959, KIP-1166).
-  WakeFetches(state, [&](const WaitingFetch& fetch) { return fetch.high_watermark < reached; });
+  if (!KVORUM_MUTANT(R22)) {
+    WakeFetches(state, [&](const WaitingFetch& fetch) { return fetch.high_watermark < reached; });
+  }
   MaybeConfirmReads(state);
 }
 
 void PollLeader(RaftState& state) {
   auto& leader = std::get<Leader>(state.role);
   const TimePoint now = state.now.now;
-  if (CheckQuorumDeadline(state, leader) <= now) {
+  if (CheckQuorumDeadline(state, leader) <= now && !KVORUM_MUTANT(R17)) {
     Trace(state, RaftTraceKind::kCheckQuorumFailed);
     BecomeResigned(state);
     return;
@@ -132,8 +144,8 @@ void PollLeader(RaftState& state) {
 
 TimePoint LeaderDeadline(const RaftState& state) {
   const auto& leader = std::get<Leader>(state.role);
-  TimePoint earliest =
-      std::min(CheckQuorumDeadline(state, leader), state.waiting_fetches.next_deadline());
+  TimePoint earliest = std::min(KVORUM_MUTANT(R17) ? kNever : CheckQuorumDeadline(state, leader),
+                                state.waiting_fetches.next_deadline());
   for (const auto& [id, voter] : Voters(state).voters()) {
     if (id != state.config.self.node_id) {
       earliest = std::min(earliest, NextBegin(state, leader, voter));

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/base/overloaded.h"
 
 namespace kvorum::raft {
@@ -27,7 +28,7 @@ void Submit(RaftState& state, StorageWrite write) {
 }
 
 bool MayLeave(const RaftState& state) {
-  return state.pending_writes.IsDone(state.quorum_state_write);
+  return KVORUM_MUTANT(R01) || state.pending_writes.IsDone(state.quorum_state_write);
 }
 
 RaftResponse MakeErrorResponse(const RaftRequest& request, ResponseHeader header) {

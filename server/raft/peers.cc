@@ -1,5 +1,7 @@
 #include "server/raft/peers.h"
 
+#include "server/base/mutants.h"
+
 namespace kvorum::raft {
 
 bool IsReady(const RaftState& state, NodeId id) { return NextReady(state, id) <= state.now.now; }
@@ -14,7 +16,8 @@ TimePoint NextReady(const RaftState& state, NodeId id) {
 
 bool FinishRequest(RaftState& state, NodeId id, CorrelationId correlation) {
   const auto it = state.peers.find(id);
-  if (it == state.peers.end() || it->second.in_flight != correlation) {
+  const bool is_stale = it != state.peers.end() && it->second.in_flight != correlation;
+  if (it == state.peers.end() || (is_stale && !KVORUM_MUTANT(StaleAnswers))) {
     return false;
   }
   it->second.in_flight.reset();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/base/overloaded.h"
 #include "server/raft/dispatch.h"
 #include "server/raft/election.h"
@@ -22,7 +23,7 @@ constexpr int kMaxPollsPerStep = 8;
 
 void OnWriteDone(RaftState& state, WriteId id) {
   if (const std::optional<Offset> durable_end = state.pending_writes.Complete(id)) {
-    state.log.SetDurableEnd(*durable_end);
+    state.log.SetDurableEnd(KVORUM_MUTANT(R11) ? state.log.end() : *durable_end);
   }
   state.pending_writes.Release(state.effects);
   if (std::holds_alternative<Leader>(state.role)) {

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "server/base/mutants.h"
 #include "server/raft/fetch_answer.h"
 
 namespace kvorum::raft {
@@ -41,7 +42,8 @@ void OnConfirmLeadership(RaftState& state, ReadToken token) {
     Answer(state, token, std::nullopt);
     return;
   }
-  leader->reads.push_back(WaitingRead{.token = token, .round = state.round + 1});
+  leader->reads.push_back(
+      WaitingRead{.token = token, .round = KVORUM_MUTANT(R06) ? state.round : state.round + 1});
   MaybeConfirmReads(state);
 }
 
@@ -53,9 +55,10 @@ void MaybeConfirmReads(RaftState& state) {
   MaybeBeginRound(state, leader);
   leader.confirmed_round = std::max(leader.confirmed_round, MajorityRound(state, leader));
   // Until a record of this epoch is committed, older committed ones may be unknown (Raft §8).
-  while (leader.high_watermark.has_value() && !leader.reads.empty() &&
+  while ((leader.high_watermark.has_value() || KVORUM_MUTANT(R05)) && !leader.reads.empty() &&
          leader.reads.front().round <= leader.confirmed_round) {
-    Answer(state, leader.reads.front().token, leader.high_watermark);
+    Answer(state, leader.reads.front().token,
+           KVORUM_MUTANT(R05) ? state.high_watermark : leader.high_watermark);
     leader.reads.pop_front();
   }
   MaybeBeginRound(state, leader);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/raft/outbox.h"
 #include "storage/types/record_batch.h"
 
@@ -20,7 +21,9 @@ struct LeftBehind {
 LeftBehind LeaveRole(RaftState& state) {
   LeftBehind left;
   if (auto* leader = std::get_if<Leader>(&state.role)) {
-    left.fetches = state.waiting_fetches.TakeAll();
+    if (!KVORUM_MUTANT(R19)) {
+      left.fetches = state.waiting_fetches.TakeAll();
+    }
     left.reads = std::exchange(leader->reads, {});
     // The log may be truncated before these are read.
     state.pending_writes.RefuseHeldReads();
@@ -151,7 +154,14 @@ void BecomeInitialRole(RaftState& state) {
   const std::optional<NodeId> leader = state.submitted.leader_id;
   state.next_probe = state.now.now + state.config.retry_backoff;
   const bool led = leader == state.config.self.node_id;
-  if (led && IsVoter(state)) {
+  if (led && IsVoter(state) && KVORUM_MUTANT(R02)) {
+    Candidate role{.tally = TallyWithSelf(state), .election_deadline = DrawElectionDeadline(state)};
+    for (const auto& [id, voter] : Voters(state).voters()) {
+      role.tally.answers[id] = true;
+    }
+    state.role = std::move(role);
+    SaveQuorumState(state);
+  } else if (led && IsVoter(state)) {
     // It may have lost an unsynced tail that others hold: leading again in this epoch could give
     // the same offsets other content (KAFKA-10527).
     Resigned role = MakeResigned(state, {});
@@ -199,23 +209,31 @@ void BecomeFollower(RaftState& state, Epoch epoch, NodeId leader_id) {
 }
 
 void BecomeProspective(RaftState& state) {
-  KVORUM_CHECK(IsVoter(state), "observer campaigns in epoch {}", state.epoch);
+  KVORUM_CHECK(IsVoter(state) || KVORUM_MUTANT(R46), "observer campaigns in epoch {}", state.epoch);
   KVORUM_CHECK(RoleOf(state) != Role::kLeader, "leader of {} campaigns", state.epoch);
   KVORUM_CHECK(RoleOf(state) != Role::kResigned, "resigned leader of {} campaigns", state.epoch);
   Prospective role{.leader_id = LeaderOfEpoch(state),
                    .tally = TallyWithSelf(state),
                    .election_deadline = DrawElectionDeadline(state)};
+  if (KVORUM_MUTANT(R18)) {
+    for (const auto& [id, voter] : Voters(state).voters()) {
+      role.tally.answers[id] = true;
+    }
+  }
   LeftBehind left = LeaveRole(state);
   EnterRole(state, std::move(role), RaftTraceKind::kBecameProspective, {}, std::move(left));
 }
 
 void BecomeCandidate(RaftState& state) {
-  KVORUM_CHECK(IsVoter(state), "observer is a candidate after epoch {}", state.epoch);
+  KVORUM_CHECK(IsVoter(state) || KVORUM_MUTANT(R46), "observer is a candidate after epoch {}",
+               state.epoch);
   KVORUM_CHECK(RoleOf(state) == Role::kProspective, "candidate from role {}",
                RoleName(RoleOf(state)));
   LeftBehind left = LeaveRole(state);
   EnterEpoch(state, state.epoch + 1);
-  state.voted_key = state.config.self;
+  if (!KVORUM_MUTANT(VoteForgotten)) {
+    state.voted_key = state.config.self;
+  }
   Candidate role{.tally = TallyWithSelf(state), .election_deadline = DrawElectionDeadline(state)};
   EnterRole(state, std::move(role), RaftTraceKind::kBecameCandidate, {}, std::move(left));
 }

@@ -9,6 +9,7 @@
 
 #include "server/base/crc32c.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "storage/log_verifier.h"
 #include "storage/rocksdb/status_convert.h"
@@ -83,7 +84,7 @@ absl::Status CheckWal(std::string_view bytes) {
   }
   for (size_t behind = at + 1; behind + kHeaderBytes <= bytes.size(); ++behind) {
     const std::optional<Fragment> fragment = FragmentAt(bytes, behind);
-    if (fragment.has_value() && BeginsRecord(*fragment)) {
+    if (fragment.has_value() && BeginsRecord(*fragment) && !KVORUM_MUTANT(R38)) {
       return MakeError(ErrorReason::kCorruptLog,
                        fmt::format("unreadable at byte {}, but a later record begins at byte {}: "
                                    "what is damaged had been synced",

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "server/base/mutants.h"
 #include "tests/sim/runner.h"
 
 // kvorum_sim: the whole of Kvorum's controller in a virtual world, run from a seed. README.md says
@@ -23,6 +24,11 @@ int main(int argc, char** argv) {
   app.add_flag("--keep-going", options.keep_going, "Go on after a failing seed");
   app.add_flag("--twice", options.check_determinism, "Run each seed twice and compare");
   CLI::Option* replay = app.add_option("--regressions", regressions, "Replay the seeds of a file");
+#ifdef KVORUM_MUTANTS
+  app.add_option_function<std::string>(
+      "--mutant", [](const std::string& name) { kvorum::SelectMutant(name); },
+      "Run with this bug of tests/sim/mutants.txt");
+#endif
   one->excludes(many);
   replay->excludes(one)->excludes(many);
   CLI11_PARSE(app, argc, argv);

@@ -88,8 +88,34 @@ def strip_comments(text):
     return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
 
 
-def main():
+MUTANT_USE = re.compile(r"KVORUM_MUTANT\((\w+)\)")
+MUTANT_TEXT = re.compile(r"(?<!#define )KVORUM_MUTANT\b")
+MUTANTS_OPTION = re.compile(r"\bKVORUM_MUTANTS\b|\bIsSelectedMutant\b|\bSelectMutant\b")
+
+
+def check_mutants():
+    """Known bugs are compiled in by one option alone, and each has its row in the table."""
     breaches = []
+    used = set()
+    for top in ("server", "storage", "client"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.suffix not in (".h", ".cc") or path.stem == "mutants":
+                continue
+            code = strip_comments(path.read_text())
+            used.update(MUTANT_USE.findall(code))
+            if MUTANTS_OPTION.search(code):
+                breaches.append(f"{path.relative_to(ROOT)}: only KVORUM_MUTANT(name) may be asked")
+            if len(MUTANT_USE.findall(code)) != len(MUTANT_TEXT.findall(code)):
+                breaches.append(f"{path.relative_to(ROOT)}: KVORUM_MUTANT without a name")
+    rows = (ROOT / "tests/sim/mutants.txt").read_text().splitlines()
+    known = {row.split("|")[0].strip() for row in rows if row.strip() and not row.startswith("#")}
+    breaches += [f"mutant {name} has no row in tests/sim/mutants.txt" for name in used - known]
+    breaches += [f"tests/sim/mutants.txt: nothing asks for {name}" for name in known - used]
+    return breaches
+
+
+def main():
+    breaches = check_mutants()
     for top in ("server", "storage", "client"):
         for path in sorted((ROOT / top).rglob("*")):
             if path.suffix not in (".h", ".cc"):
