@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -40,6 +41,14 @@ BatchEnd EndOf(const RecordBatch& batch) {
   return end;
 }
 
+BatchEnd EndOf(const SnapshotManifest& snapshot) {
+  BatchEnd end;
+  end.end_offset = snapshot.id.offset;
+  end.epoch = snapshot.id.epoch;
+  end.chain_hash = snapshot.chain_hash;
+  return end;
+}
+
 absl::Status CheckContinues(const BatchEnd& end, const RecordBatch& next) {
   if (next.base_offset != end.end_offset) {
     return Corrupt(fmt::format("the log ends at offset {}, the next batch begins at {}",
@@ -64,8 +73,17 @@ absl::Status WithRemedy(const absl::Status& error) {
              : MakeError(ErrorReason::kCorruptLog, fmt::format("{}. {}", Text(error), kRemedy));
 }
 
-LogVerifier::LogVerifier(std::string_view cluster_id) : end_(EmptyLogEnd(cluster_id)) {
-  state_.chain_at_start = end_.chain_hash;
+bool CoversLogStart(const std::vector<SnapshotManifest>& snapshots, Offset log_start) {
+  return log_start == Offset(0) ||
+         std::any_of(snapshots.begin(), snapshots.end(), [&](const SnapshotManifest& snapshot) {
+           return snapshot.id.offset >= log_start;
+         });
+}
+
+LogVerifier::LogVerifier(const BatchEnd& start) : end_(start) {
+  state_.log_start_offset = start.end_offset;
+  state_.chain_at_start = start.chain_hash;
+  state_.epoch_at_start = start.epoch;
 }
 
 absl::Status LogVerifier::AddFrame(Offset key, std::string_view frame) {
@@ -107,10 +125,9 @@ absl::Status LogVerifier::AddDecoded(Offset key, const RecordBatch& batch) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<RecoveredState> LogVerifier::Finish(
-    const std::optional<QuorumState>& quorum_state,
-    const std::optional<SnapshotId>& latest_snapshot) && {
-  if (!quorum_state.has_value() && !state_.batch_ends.empty()) {
+absl::StatusOr<RecoveredState> LogVerifier::Finish(const std::optional<QuorumState>& quorum_state,
+                                                   std::vector<SnapshotManifest> snapshots) && {
+  if (!quorum_state.has_value() && end_.end_offset > Offset(0)) {
     return WithRemedy(Corrupt(
         fmt::format("the log ends at offset {} but the quorum state (epoch and vote) is missing",
                     end_.end_offset)));
@@ -122,7 +139,12 @@ absl::StatusOr<RecoveredState> LogVerifier::Finish(
                             "epoch {}, which is older",
                             end_.end_offset, end_.epoch, state_.quorum_state.epoch)));
   }
-  state_.latest_snapshot = latest_snapshot;
+  if (!CoversLogStart(snapshots, state_.log_start_offset)) {
+    return WithRemedy(Corrupt(fmt::format(
+        "the log starts at offset {}, but of the {} snapshots here none holds what is below it",
+        state_.log_start_offset, snapshots.size())));
+  }
+  state_.snapshots = std::move(snapshots);
   return std::move(state_);
 }
 

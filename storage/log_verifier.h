@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -15,6 +16,9 @@ BatchEnd EmptyLogEnd(std::string_view cluster_id);
 // The end of a log whose last batch is `batch`.
 BatchEnd EndOf(const RecordBatch& batch);
 
+// The end of the log that `snapshot` replaces.
+BatchEnd EndOf(const SnapshotManifest& snapshot);
+
 // OK if `next` may stand right after `end`: no gap or overlap, an epoch not below, and the chain
 // hash that follows. DataLoss / CORRUPT_LOG otherwise. Both storages check each write with it, so
 // that nothing reaches a disk that Recover() would refuse.
@@ -24,7 +28,8 @@ absl::Status CheckContinues(const BatchEnd& end, const RecordBatch& next);
 // all storages so that the simulator refuses what the disk refuses. Used by one thread, once.
 class LogVerifier {
  public:
-  explicit LogVerifier(std::string_view cluster_id);
+  // `start`: the end of what was removed from the log's beginning; EmptyLogEnd() if nothing was.
+  explicit LogVerifier(const BatchEnd& start);
 
   // One stored row. All errors are DataLoss / CORRUPT_LOG and name the offset and the remedy: a
   // damaged log is refused, never shortened, because what is missing may be committed and this
@@ -35,10 +40,11 @@ class LogVerifier {
   // The end of what was added.
   const BatchEnd& end() const { return end_; }
 
-  // The last check: whoever has records must know the epoch they were accepted in, or it could
-  // vote twice.
+  // The last checks: whoever has records must know the epoch they were accepted in, or it could
+  // vote twice; and a log without its beginning needs a snapshot of it (KAFKA-14240). `snapshots`:
+  // the frozen ones, oldest first.
   absl::StatusOr<RecoveredState> Finish(const std::optional<QuorumState>& quorum_state,
-                                        const std::optional<SnapshotId>& latest_snapshot) &&;
+                                        std::vector<SnapshotManifest> snapshots) &&;
 
  private:
   absl::Status AddDecoded(Offset key, const RecordBatch& batch);
@@ -46,6 +52,9 @@ class LogVerifier {
   BatchEnd end_;
   RecoveredState state_;
 };
+
+// True if one of `snapshots` holds everything below `log_start`.
+bool CoversLogStart(const std::vector<SnapshotManifest>& snapshots, Offset log_start);
 
 // Appends to `error` what an operator does about a log that cannot be trusted.
 absl::Status WithRemedy(const absl::Status& error);

@@ -7,11 +7,7 @@
 namespace kvorum::raft {
 
 LogShape::LogShape(const RecoveredState& recovered, uint64_t genesis_chain)
-    : start_(recovered.log_start_offset) {
-  if (start_ > Offset(0) && recovered.latest_snapshot.has_value() &&
-      recovered.latest_snapshot->offset == start_) {
-    epoch_below_start_ = recovered.latest_snapshot->epoch;
-  }
+    : start_(recovered.log_start_offset), epoch_below_start_(recovered.epoch_at_start) {
   const uint64_t chain = start_ == Offset(0) ? genesis_chain : recovered.chain_at_start;
   ends_.push_back(BatchEnd{.end_offset = start_, .epoch = epoch_below_start_, .chain_hash = chain});
   for (const BatchEnd& batch_end : recovered.batch_ends) {

@@ -6,17 +6,24 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "storage/types/recovered_state.h"
 #include "storage/types/storage_write.h"
 
 namespace kvorum {
+
+// A frozen snapshot.
+struct MemorySnapshot {
+  SnapshotManifest manifest;
+  std::vector<std::string> chunks;
+};
 
 // The durable contents of a simulated disk: what outlives a crash. Owned by the test or simulator,
 // longer than every MemoryStorage over it; one thread.
 class MemoryDisk {
  public:
   // Ordered by (offset, epoch), so the last is the latest.
-  using Snapshots = std::map<std::pair<Offset, Epoch>, std::vector<std::string>>;
+  using Snapshots = std::map<std::pair<Offset, Epoch>, MemorySnapshot>;
 
   explicit MemoryDisk(std::string cluster_id);
 
@@ -24,26 +31,38 @@ class MemoryDisk {
   const std::optional<QuorumState>& quorum_state() const { return quorum_state_; }
   const std::map<Offset, RecordBatch>& batches() const { return batches_; }  // by base offset
   const Snapshots& snapshots() const { return snapshots_; }
+  std::vector<SnapshotManifest> manifests() const;  // oldest first
+  const MemorySnapshot* FindSnapshot(const SnapshotId& id) const;
 
-  // The end of the last batch; that of an empty log if there is none.
+  // The end of what was removed from the beginning: that of an empty log if nothing was.
+  const BatchEnd& start() const { return start_; }
+  // The end of the last batch; start() if there is none.
   BatchEnd end() const;
   Offset end_offset() const { return end().end_offset; }
-  std::optional<SnapshotId> latest_snapshot() const;
 
-  // Applies one write atomically. A write that does not continue the log, or leaves it in an epoch
-  // above the quorum state's, is a bug of the caller (KVORUM_CHECK).
-  void Apply(const StorageWrite& write);
-  void AddSnapshot(const SnapshotId& id, std::vector<std::string> chunks);
+  // Applies one write atomically. FailedPrecondition, and nothing changes, for an `install` or a
+  // `log_start` without its snapshot. A write that does not continue the log, or leaves it in an
+  // epoch above the quorum state's, is a bug of the caller (KVORUM_CHECK).
+  absl::Status Apply(const StorageWrite& write);
+  // ResourceExhausted beyond kMaxFrozenSnapshots. OK if it is frozen already.
+  absl::Status Freeze(MemorySnapshot snapshot);
+  // As Storage::DeleteSnapshot().
+  absl::Status DeleteSnapshot(const SnapshotId& id);
 
   // For faults: a test damages the disk here, and the next Recover() must notice.
   std::map<Offset, RecordBatch>& mutable_batches() { return batches_; }
   std::optional<QuorumState>& mutable_quorum_state() { return quorum_state_; }
 
  private:
+  absl::Status CheckSnapshots(const StorageWrite& write) const;
+  void Install(const SnapshotManifest& snapshot);
   void TruncateTo(Offset end_offset);
+  void MoveStart(Offset start);
+  void Append(const StorageWrite& write);
 
   std::string cluster_id_;
   std::optional<QuorumState> quorum_state_;
+  BatchEnd start_;
   std::map<Offset, RecordBatch> batches_;
   Snapshots snapshots_;
 };

@@ -2,21 +2,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
 #include "storage/log_verifier.h"
+#include "storage/snapshot_rules.h"
 
 namespace kvorum {
 
 absl::StatusOr<RecoveredState> MemoryStorage::Recover() {
-  LogVerifier verifier(disk_.cluster_id());
+  LogVerifier verifier(disk_.start());
   for (const auto& [offset, batch] : disk_.batches()) {
     KVORUM_RETURN_IF_ERROR(verifier.AddBatch(offset, batch));
   }
-  return std::move(verifier).Finish(disk_.quorum_state(), disk_.latest_snapshot());
+  return std::move(verifier).Finish(disk_.quorum_state(), disk_.manifests());
 }
 
 void MemoryStorage::Queued(Queue queue) {
@@ -26,31 +28,111 @@ void MemoryStorage::Queued(Queue queue) {
   }
 }
 
-void MemoryStorage::Submit(StorageWrite write, WriteDone done) {
-  writes_.push_back({.write = std::move(write), .done = std::move(done)});
-  Queued(Queue::kWrites);
-}
-
 void MemoryStorage::EnqueueRead(std::function<void()> task) {
   reads_.push_back(std::move(task));
   Queued(Queue::kReads);
+}
+
+void MemoryStorage::EnqueueWrite(PendingWrite write) {
+  writes_.push_back(std::move(write));
+  Queued(Queue::kWrites);
+}
+
+void MemoryStorage::Submit(StorageWrite write, WriteDone done) {
+  EnqueueWrite(
+      {.change = [write = std::move(write)](MemoryDisk& disk) { return disk.Apply(write); },
+       .is_of_log = true,
+       .done = std::move(done)});
 }
 
 void MemoryStorage::Read(const LogRange& range, ReadDone done) {
   EnqueueRead([this, range, done = std::move(done)] { done(ReadNow(range)); });
 }
 
-void MemoryStorage::WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) {
-  EnqueueRead([this, id, next_chunk = std::move(next_chunk), done = std::move(done)] {
-    std::vector<std::string> chunks;
-    while (std::optional<std::string> chunk = next_chunk()) {
-      KVORUM_CHECK(chunk->size() <= kMaxSnapshotChunkBytes, "snapshot chunk of {} bytes",
-                   chunk->size());
-      chunks.push_back(*std::move(chunk));
-    }
-    disk_.AddSnapshot(id, std::move(chunks));
-    done(absl::OkStatus());
+void MemoryStorage::WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk,
+                                  SnapshotDone done) {
+  EnqueueRead([this, manifest = std::move(manifest), next_chunk = std::move(next_chunk),
+               done = std::move(done)] { MakeSnapshot(manifest, next_chunk, done); });
+}
+
+void MemoryStorage::MakeSnapshot(SnapshotManifest manifest, const ChunkSource& next_chunk,
+                                 SnapshotDone done) {
+  manifest.chunk_count = 0;
+  manifest.size_bytes = 0;
+  manifest.digest = 0;
+  MemorySnapshot snapshot;
+  while (std::optional<std::string> chunk = next_chunk()) {
+    KVORUM_CHECK(chunk->size() <= kMaxSnapshotChunkBytes, "snapshot chunk of {} bytes",
+                 chunk->size());
+    CountChunk(*chunk, manifest);
+    snapshot.chunks.push_back(*std::move(chunk));
+  }
+  const SnapshotId id = manifest.id;
+  snapshot.manifest = std::move(manifest);
+  EnqueueWrite({.change = [snapshot = std::move(snapshot)](
+                              MemoryDisk& disk) { return disk.Freeze(snapshot); },
+                .is_of_log = false,
+                .done =
+                    [this, id, done = std::move(done)](const absl::Status& status) {
+                      if (status.ok()) {
+                        done(disk_.FindSnapshot(id)->manifest);
+                      } else {
+                        done(status);
+                      }
+                    }});
+}
+
+void MemoryStorage::WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::string chunk,
+                                       WriteDone done) {
+  EnqueueRead([this, id, index, chunk = std::move(chunk), done = std::move(done)] {
+    done(AddReceivedChunk(id, index, chunk));
   });
+}
+
+absl::Status MemoryStorage::AddReceivedChunk(const SnapshotId& id, int64_t index,
+                                             std::string chunk) {
+  ReceivedSoFar so_far;
+  if (received_.has_value()) {
+    so_far = {.id = received_->manifest.id, .chunk_count = received_->manifest.chunk_count};
+  }
+  KVORUM_RETURN_IF_ERROR(CheckReceivedChunk(so_far, id, index, chunk));
+  if (index == 0) {
+    received_.emplace();
+    received_->manifest.id = id;
+  }
+  CountChunk(chunk, received_->manifest);
+  received_->chunks.push_back(std::move(chunk));
+  return absl::OkStatus();
+}
+
+void MemoryStorage::FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) {
+  EnqueueRead([this, manifest, done = std::move(done)] { FreezeReceived(manifest, done); });
+}
+
+void MemoryStorage::FreezeReceived(const SnapshotManifest& manifest, WriteDone done) {
+  MemorySnapshot snapshot = std::exchange(received_, std::nullopt).value_or(MemorySnapshot());
+  if (disk_.FindSnapshot(manifest.id) == nullptr) {
+    SnapshotManifest stored = manifest;
+    stored.id = snapshot.manifest.id;
+    stored.chunk_count = snapshot.manifest.chunk_count;
+    stored.size_bytes = snapshot.manifest.size_bytes;
+    stored.digest = snapshot.manifest.digest;
+    if (absl::Status status = CheckReceived(stored, manifest); !status.ok()) {
+      done(status);
+      return;
+    }
+  }
+  snapshot.manifest = manifest;
+  EnqueueWrite({.change = [snapshot = std::move(snapshot)](
+                              MemoryDisk& disk) { return disk.Freeze(snapshot); },
+                .is_of_log = false,
+                .done = std::move(done)});
+}
+
+void MemoryStorage::DeleteSnapshot(const SnapshotId& id, WriteDone done) {
+  EnqueueWrite({.change = [id](MemoryDisk& disk) { return disk.DeleteSnapshot(id); },
+                .is_of_log = false,
+                .done = std::move(done)});
 }
 
 void MemoryStorage::ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) {
@@ -75,11 +157,11 @@ absl::StatusOr<std::vector<RecordBatch>> MemoryStorage::ReadNow(const LogRange& 
 }
 
 absl::StatusOr<std::string> MemoryStorage::ReadChunkNow(const SnapshotId& id, int64_t index) const {
-  const auto it = disk_.snapshots().find({id.offset, id.epoch});
-  if (it == disk_.snapshots().end()) {
-    return MakeError(ErrorReason::kSnapshotNotFound, fmt::format("no snapshot {}", id));
+  const MemorySnapshot* snapshot = disk_.FindSnapshot(id);
+  if (snapshot == nullptr) {
+    return NoSuchSnapshot(id);
   }
-  const std::vector<std::string>& chunks = it->second;
+  const std::vector<std::string>& chunks = snapshot->chunks;
   if (index < 0 || index >= static_cast<int64_t>(chunks.size())) {
     return absl::OutOfRangeError(fmt::format("snapshot {} has {} chunks, number {} was asked for",
                                              id, chunks.size(), index));
@@ -93,12 +175,14 @@ bool MemoryStorage::CompleteNextWrite() {
   }
   PendingWrite next = std::move(writes_.front());
   writes_.pop_front();
+  absl::Status status = failure_;
   if (failure_.ok()) {
-    disk_.Apply(next.write);
+    status = next.change(disk_);
+    failure_ = next.is_of_log ? status : failure_;
   } else {
-    failed_.push_back(std::move(next.write));
+    failed_.push_back(std::move(next.change));
   }
-  next.done(failure_);
+  next.done(status);
   return true;
 }
 
@@ -118,17 +202,11 @@ void MemoryStorage::CompleteAll() {
 }
 
 void MemoryStorage::Crash(size_t survivors) {
-  for (const StorageWrite& write : failed_) {
-    if (survivors > 0) {
-      disk_.Apply(write);
-      --survivors;
-    }
+  for (PendingWrite& pending : writes_) {
+    failed_.push_back(std::move(pending.change));
   }
-  for (const PendingWrite& pending : writes_) {
-    if (survivors > 0) {
-      disk_.Apply(pending.write);
-      --survivors;
-    }
+  for (size_t i = 0; i < std::min(survivors, failed_.size()); ++i) {
+    failed_[i](disk_).IgnoreError();  // one that is refused leaves nothing
   }
   failed_.clear();
   writes_.clear();

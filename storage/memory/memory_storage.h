@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,9 @@
 namespace kvorum {
 
 // One incarnation's view of a MemoryDisk, for tests and the simulator. Nothing completes by itself:
-// operations wait in two queues (writes; reads and snapshots) until the owner completes them, so a
-// test decides how slow the disk is and what a crash loses. Owned by the test, destroyed before its
+// operations wait in two queues (what must be synced; reads and snapshot chunks) until the owner
+// completes them, so a test decides how slow the disk is and what a crash loses. A snapshot goes
+// through both: its chunks, then the row that freezes it. Owned by the test, destroyed before its
 // disk; one thread. `done` runs inside Complete*().
 class MemoryStorage : public Storage {
  public:
@@ -25,7 +27,11 @@ class MemoryStorage : public Storage {
   absl::StatusOr<RecoveredState> Recover() override;
   void Submit(StorageWrite write, WriteDone done) override;
   void Read(const LogRange& range, ReadDone done) override;
-  void WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) override;
+  void WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk, SnapshotDone done) override;
+  void WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::string chunk,
+                          WriteDone done) override;
+  void FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) override;
+  void DeleteSnapshot(const SnapshotId& id, WriteDone done) override;
   void ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) override;
 
   // Called whenever something is queued: the simulator then schedules one completion of that queue.
@@ -33,7 +39,7 @@ class MemoryStorage : public Storage {
 
   // Makes the oldest queued write durable (or fails it) and calls its done. False if none waits.
   bool CompleteNextWrite();
-  // Runs the oldest queued read, snapshot write or chunk read. False if none waits.
+  // Runs the oldest queued read or step of a snapshot. False if none waits.
   bool CompleteNextRead();
   // Completes everything, writes first, including what the callbacks queue meanwhile.
   void CompleteAll();
@@ -46,17 +52,24 @@ class MemoryStorage : public Storage {
   void FailNextWrite(absl::Status status) { failure_ = std::move(status); }
 
   // The process dies: no callback runs any more. Of the writes not completed with OK the oldest
-  // `survivors` have reached the disk, the rest is lost. This object may only be destroyed then.
+  // `survivors` have reached the disk, the rest is lost, and so are the chunks of snapshots that
+  // were not frozen. This object may only be destroyed then.
   void Crash(size_t survivors = 0);
 
  private:
+  using Change = std::function<absl::Status(MemoryDisk&)>;
   struct PendingWrite {
-    StorageWrite write;
+    Change change;
+    bool is_of_log = false;  // Submit(): a refusal ends everything
     WriteDone done;
   };
 
   void Queued(Queue queue);
   void EnqueueRead(std::function<void()> task);
+  void EnqueueWrite(PendingWrite write);
+  void MakeSnapshot(SnapshotManifest manifest, const ChunkSource& next_chunk, SnapshotDone done);
+  absl::Status AddReceivedChunk(const SnapshotId& id, int64_t index, std::string chunk);
+  void FreezeReceived(const SnapshotManifest& manifest, WriteDone done);
   absl::StatusOr<std::vector<RecordBatch>> ReadNow(const LogRange& range) const;
   absl::StatusOr<std::string> ReadChunkNow(const SnapshotId& id, int64_t index) const;
 
@@ -64,7 +77,8 @@ class MemoryStorage : public Storage {
   std::function<void(Queue)> on_queued_;
   std::deque<PendingWrite> writes_;
   std::deque<std::function<void()>> reads_;
-  std::vector<StorageWrite> failed_;  // in order; a crash may still find them on the disk
+  std::optional<MemorySnapshot> received_;  // not frozen
+  std::vector<Change> failed_;              // in order; a crash may still find them on the disk
   absl::Status failure_;
   bool crashed_ = false;
 };

@@ -19,6 +19,13 @@ size_t BytesOf(const StorageWrite& write) {
   return bytes;
 }
 
+// True for what looks up rows, which must be in the database, or snapshots, which must be known.
+bool LooksBack(const CommitRequest& request) {
+  return request.write.truncate_to.has_value() || request.write.install.has_value() ||
+         request.write.log_start.has_value() || request.freeze.has_value() ||
+         request.remove.has_value();
+}
+
 }  // namespace
 
 CommitThread::CommitThread(const CommitLimits& limits, GroupWriter writer, OnError on_error)
@@ -67,9 +74,8 @@ bool CommitThread::TakeGroup() {
   size_t bytes = 0;
   while (!queue_.empty() && group_.size() < limits_.max_group_writes) {
     Entry& next = queue_.front();
-    // A truncation looks up the rows it removes, so those before it must be in the database; and a
-    // refused write must not take its predecessors with it.
-    const bool begins_group = next.request.write.truncate_to.has_value() || next.refused;
+    // A refused write must not take its predecessors with it.
+    const bool begins_group = LooksBack(next.request) || next.refused;
     if (!group_.empty() && (begins_group || bytes + next.bytes > limits_.max_group_bytes)) {
       break;
     }
@@ -100,7 +106,7 @@ void CommitThread::Run() {
       }
     }
     for (CommitRequest& request : group_) {
-      request.done(failure_);
+      request.done(failure_.ok() ? request.refusal : failure_);
       request.done = nullptr;
     }
   }

@@ -12,18 +12,19 @@
 
 namespace kvorum {
 
-// The row that makes a snapshot exist.
-struct FrozenSnapshot {
-  SnapshotId id;
-  int64_t chunk_count = 0;
-  int64_t total_bytes = 0;
+// A snapshot and the serial under which its chunks are stored.
+struct StoredSnapshot {
+  SnapshotManifest manifest;
+  int64_t serial = 0;
 };
 
-// One thing to be made durable: a write of the loop, or the row of a snapshot.
+// One thing to be made durable: a write of the loop, or that a snapshot begins or ceases to exist.
 struct CommitRequest {
   StorageWrite write;
-  std::optional<FrozenSnapshot> snapshot;
+  std::optional<StoredSnapshot> freeze = std::nullopt;
+  std::optional<SnapshotId> remove = std::nullopt;
   Storage::WriteDone done;
+  absl::Status refusal = absl::OkStatus();  // set by the writer: this one alone changed nothing
 };
 
 struct CommitLimits {
@@ -41,7 +42,7 @@ struct CommitLimits {
 class CommitThread {
  public:
   // Makes all requests of the group durable, in order and atomically, or none of them for sure.
-  using GroupWriter = std::function<absl::Status(const std::vector<CommitRequest>&)>;
+  using GroupWriter = std::function<absl::Status(std::vector<CommitRequest>&)>;
   // Told once, before the first failed `done`.
   using OnError = std::function<void(absl::Status)>;
 

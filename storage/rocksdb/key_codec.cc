@@ -1,7 +1,5 @@
 #include "storage/rocksdb/key_codec.h"
 
-#include <limits>
-
 #include "storage/types/big_endian.h"
 
 namespace kvorum {
@@ -49,22 +47,20 @@ std::optional<SnapshotId> ParseFrozenSnapshotKey(std::string_view key) {
   return TakeSnapshotId(key);
 }
 
-std::string ChunkKey(const SnapshotId& id, int64_t index) {
+std::string ChunkKey(int64_t serial, int64_t index) {
   std::string key;
-  PutSnapshotId(key, id);
+  PutBigEndian<int64_t>(key, serial);
   PutBigEndian<int64_t>(key, index);
   return key;
 }
 
-std::optional<SnapshotId> ParseChunkKey(std::string_view key) {
+std::optional<int64_t> ParseChunkSerial(std::string_view key) {
   if (key.size() != kChunkKeyBytes) {
     return std::nullopt;
   }
-  return TakeSnapshotId(key);
+  return TakeBigEndian<int64_t>(key);
 }
 
-std::string EndOfChunks(const SnapshotId& id) {
-  return ChunkKey(id, std::numeric_limits<int64_t>::max());
-}
+std::string EndOfChunks(int64_t serial) { return ChunkKey(serial + 1, 0); }
 
 }  // namespace kvorum

@@ -19,17 +19,20 @@ std::optional<Offset> ParseLogKey(std::string_view key);
 // Meta family: named rows.
 inline constexpr std::string_view kFormatVersionKey = "format_version";
 inline constexpr std::string_view kQuorumStateKey = "quorum_state";
+inline constexpr std::string_view kLogStartKey = "log_start";
 // "snapshot/" and the snapshot's id: one row per frozen snapshot.
 inline constexpr std::string_view kSnapshotKeyPrefix = "snapshot/";
 std::string FrozenSnapshotKey(const SnapshotId& id);
 std::optional<SnapshotId> ParseFrozenSnapshotKey(std::string_view key);
 
-// Snapshot database: the snapshot's id, then the index of the chunk.
 inline constexpr size_t kSnapshotIdBytes = 12;
-inline constexpr size_t kChunkKeyBytes = kSnapshotIdBytes + 8;
-std::string ChunkKey(const SnapshotId& id, int64_t index);
-std::optional<SnapshotId> ParseChunkKey(std::string_view key);
-// The chunk keys of `id` are those in [ChunkKey(id, 0), EndOfChunks(id)).
-std::string EndOfChunks(const SnapshotId& id);
+
+// Snapshot database: the serial of the writing, then the index of the chunk. Serials are never used
+// twice, so two writings of one snapshot do not mix, and a removed one never shows in another.
+inline constexpr size_t kChunkKeyBytes = 8 + 8;
+std::string ChunkKey(int64_t serial, int64_t index);
+std::optional<int64_t> ParseChunkSerial(std::string_view key);
+// The chunk keys of `serial` are those in [ChunkKey(serial, 0), EndOfChunks(serial)).
+std::string EndOfChunks(int64_t serial);
 
 }  // namespace kvorum

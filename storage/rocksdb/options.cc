@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/rate_limiter.h>
 #include <rocksdb/table.h>
 
 #include <utility>
@@ -10,6 +11,9 @@
 
 namespace kvorum {
 namespace {
+
+// Short, so that the log's fsync never waits for a burst.
+constexpr int64_t kRateRefillMicros = 10'000;
 
 // Reports background errors and keeps RocksDB from repairing them by itself: a leader must not flip
 // between failing and succeeding silently, and a page whose fsync failed may be lost although the
@@ -106,6 +110,9 @@ rocksdb::DBOptions SnapshotDatabaseOptions(const DatabaseParts& parts) {
   rocksdb::DBOptions options = CommonOptions(parts);
   // Nothing is logged here (UnloggedWrite), so the log's settings do not matter.
   options.avoid_flush_during_shutdown = true;  // what was not flushed was never frozen
+  // Writers wait for the flush of a memtable, so this is the rate at which they store chunks too.
+  options.rate_limiter.reset(
+      rocksdb::NewGenericRateLimiter(parts.snapshot_bytes_per_second, kRateRefillMicros));
   return options;
 }
 

@@ -21,6 +21,8 @@ struct RocksDbStorageOptions {
   // Of the log's rows; then a table file is written. Seconds of writes at full rate, and well under
   // a second to replay at start.
   size_t memtable_bytes = 32 << 20;
+  // At which snapshots are written: what the disk does faster is left to the log.
+  int64_t snapshot_bytes_per_second = 64 << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's; tests give a faulty one
 };
 
@@ -33,7 +35,8 @@ struct DatabaseParts {
   rocksdb::Env* env = nullptr;                 // outlives the database
   std::function<void(absl::Status)> on_fatal;  // background errors
   bool create_if_missing = false;
-  size_t memtable_bytes = 0;  // RocksDbStorageOptions::memtable_bytes
+  size_t memtable_bytes = 0;                     // as RocksDbStorageOptions
+  int64_t snapshot_bytes_per_second = 64 << 20;  // as RocksDbStorageOptions
 };
 rocksdb::DBOptions LogDatabaseOptions(const DatabaseParts& parts);
 rocksdb::DBOptions SnapshotDatabaseOptions(const DatabaseParts& parts);

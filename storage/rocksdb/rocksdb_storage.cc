@@ -10,12 +10,13 @@
 #include "storage/rocksdb/key_codec.h"
 #include "storage/rocksdb/status_convert.h"
 #include "storage/rocksdb/wal_check.h"
+#include "storage/snapshot_rules.h"
 #include "storage/types/big_endian.h"
 
 namespace kvorum {
 namespace {
 
-constexpr int kWorkerThreads = 2;
+constexpr int kReaderThreads = 2;
 constexpr size_t kMetaIndex = 0;
 constexpr size_t kLogIndex = 1;
 // Of each row in a batch, checked until it is in the memtable: a flipped bit in memory must not
@@ -71,8 +72,10 @@ RocksDbStorage::RocksDbStorage(RocksDbStorageOptions options)
 
 RocksDbStorage::~RocksDbStorage() {
   // Workers first: they submit to the commit thread.
-  if (workers_ != nullptr) {
-    workers_->Stop();
+  for (WorkerPool* pool : {readers_.get(), maker_.get(), receiver_.get()}) {
+    if (pool != nullptr) {
+      pool->Stop();
+    }
   }
   if (commit_thread_ != nullptr) {
     commit_thread_->Stop();
@@ -85,6 +88,7 @@ absl::Status RocksDbStorage::OpenDatabases(bool create) {
   parts.on_fatal = [this](const absl::Status& status) { ReportFatal(status); };
   parts.create_if_missing = create;
   parts.memtable_bytes = options_.memtable_bytes;
+  parts.snapshot_bytes_per_second = options_.snapshot_bytes_per_second;
   KVORUM_RETURN_IF_ERROR(CheckWals(parts.env, LogDirectory(options_.data_dir)));
   const std::vector<Database::Family> log_families = {{kMetaFamily, MetaFamilyOptions()},
                                                       {kLogFamily, LogFamilyOptions(parts)}};
@@ -123,8 +127,9 @@ absl::StatusOr<std::unique_ptr<RocksDbStorage>> RocksDbStorage::Open(
   const Database& log = *storage->log_database_;
   KVORUM_RETURN_IF_ERROR(CheckFormatVersion(log, LogDirectory(storage->options_.data_dir)));
   rocksdb::ColumnFamilyHandle* const meta = log.family(kMetaIndex);
-  storage->log_ =
-      std::make_unique<LogTable>(log.db(), log.family(kLogIndex), storage->options_.cluster_id);
+  storage->log_ = std::make_unique<LogTable>(
+      log.db(), LogTable::Families{.log = log.family(kLogIndex), .meta = meta},
+      storage->options_.cluster_id);
   storage->quorum_state_ = std::make_unique<QuorumStateTable>(log.db(), meta);
   storage->snapshots_ = std::make_unique<SnapshotTable>(SnapshotTable::Databases{
       .chunks = storage->snapshot_database_->db(), .log = log.db(), .meta = meta});
@@ -133,17 +138,17 @@ absl::StatusOr<std::unique_ptr<RocksDbStorage>> RocksDbStorage::Open(
 
 absl::StatusOr<RecoveredState> RocksDbStorage::Recover() {
   KVORUM_CHECK(commit_thread_ == nullptr, "Recover() called twice");
-  LogVerifier verifier(options_.cluster_id);
-  KVORUM_RETURN_IF_ERROR(log_->Load(verifier));
+  KVORUM_ASSIGN_OR_RETURN(LogVerifier verifier, log_->Load());
   KVORUM_ASSIGN_OR_RETURN(const std::optional<QuorumState> quorum_state, quorum_state_->Load());
   KVORUM_RETURN_IF_ERROR(snapshots_->Load());
   KVORUM_ASSIGN_OR_RETURN(RecoveredState state,
-                          std::move(verifier).Finish(quorum_state, snapshots_->latest()));
+                          std::move(verifier).Finish(quorum_state, snapshots_->frozen()));
+  readers_ = std::make_unique<WorkerPool>(kReaderThreads);
+  maker_ = std::make_unique<WorkerPool>(1);
+  receiver_ = std::make_unique<WorkerPool>(1);
   commit_thread_ = std::make_unique<CommitThread>(
-      options_.limits,
-      [this](const std::vector<CommitRequest>& group) { return WriteGroup(group); },
+      options_.limits, [this](std::vector<CommitRequest>& group) { return WriteGroup(group); },
       [this](const absl::Status& status) { ReportFatal(status); });
-  workers_ = std::make_unique<WorkerPool>(kWorkerThreads);
   return state;
 }
 
@@ -153,37 +158,86 @@ void RocksDbStorage::ReportFatal(const absl::Status& status) {
   }
 }
 
-absl::Status RocksDbStorage::WriteGroup(const std::vector<CommitRequest>& group) {
+absl::Status RocksDbStorage::CheckSnapshots(const StorageWrite& write) const {
+  if (write.install.has_value() && !snapshots_->Find(write.install->id).has_value()) {
+    return NotFrozenYet(write.install->id);
+  }
+  return write.log_start.has_value() ? CheckLogStart(snapshots_->frozen(), *write.log_start)
+                                     : absl::OkStatus();
+}
+
+absl::Status RocksDbStorage::AddWrite(const StorageWrite& write) {
+  KVORUM_RETURN_IF_ERROR(CheckSnapshots(write));
+  if (write.quorum_state.has_value()) {
+    quorum_state_->Add(*write.quorum_state, batch_);
+  }
+  if (write.install.has_value()) {
+    KVORUM_RETURN_IF_ERROR(log_->AddInstall(*write.install, batch_));
+  }
+  if (write.truncate_to.has_value()) {
+    KVORUM_RETURN_IF_ERROR(log_->AddTruncation(*write.truncate_to, batch_));
+  }
+  if (write.log_start.has_value()) {
+    KVORUM_RETURN_IF_ERROR(log_->AddStart(*write.log_start, batch_));
+  }
+  log_->AddBatches(write.append, batch_);
+  KVORUM_CHECK(log_->end().epoch <= quorum_state_->epoch(),
+               "write {} leaves the log in epoch {}, the quorum state is of {}", write.id,
+               log_->end().epoch, quorum_state_->epoch());
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbStorage::AddSnapshotChange(const CommitRequest& request) {
+  if (request.freeze.has_value()) {
+    return snapshots_->AddFrozen(*request.freeze, batch_);
+  }
+  return request.remove.has_value() ? snapshots_->AddRemoval(*request.remove, log_->start(), batch_)
+                                    : absl::OkStatus();
+}
+
+absl::Status RocksDbStorage::WriteGroup(std::vector<CommitRequest>& group) {
   batch_.Clear();
-  for (const CommitRequest& request : group) {
-    const StorageWrite& write = request.write;
-    if (write.quorum_state.has_value()) {
-      quorum_state_->Add(*write.quorum_state, batch_);
-    }
-    if (write.truncate_to.has_value()) {
-      KVORUM_RETURN_IF_ERROR(log_->AddTruncation(*write.truncate_to, batch_));
-    }
-    log_->AddBatches(write.append, batch_);
-    KVORUM_CHECK(log_->last_epoch() <= quorum_state_->epoch(),
-                 "write {} leaves the log in epoch {}, the quorum state is of {}", write.id,
-                 log_->last_epoch(), quorum_state_->epoch());
-    if (request.snapshot.has_value()) {
-      snapshots_->AddFrozen(*request.snapshot, batch_);
-    }
+  const Offset start = log_->start();
+  for (CommitRequest& request : group) {
+    KVORUM_RETURN_IF_ERROR(AddWrite(request.write));
+    request.refusal = AddSnapshotChange(request);
   }
   if (batch_.Count() == 0) {
     return absl::OkStatus();
   }
-  return FromRocksDb(log_database_->db()->Write(SyncedWrite(), &batch_), "write to the log");
+  const rocksdb::Status status = log_database_->db()->Write(SyncedWrite(), &batch_);
+  KVORUM_RETURN_IF_ERROR(FromRocksDb(status, "write to the log"));
+  if (log_->start() != start) {
+    log_->Publish();
+    DropLogFilesLater();
+  }
+  return absl::OkStatus();
+}
+
+void RocksDbStorage::DropLogFilesLater() {
+  maker_->Submit([this](const absl::Status& go) {
+    // Files that stay cost space, and the next move of the start tries again.
+    if (go.ok()) {
+      log_->DropFilesBelowStart().IgnoreError();
+    }
+  });
+}
+
+void RocksDbStorage::RemoveChunksLater(int64_t serial) {
+  maker_->Submit([this, serial](const absl::Status& go) {
+    // Chunks that stay are leftovers, which the next start removes.
+    if (go.ok()) {
+      snapshots_->RemoveChunks(serial).IgnoreError();
+    }
+  });
 }
 
 void RocksDbStorage::Submit(StorageWrite write, WriteDone done) {
-  commit_thread_->Submit(
-      {.write = std::move(write), .snapshot = std::nullopt, .done = std::move(done)});
+  commit_thread_->Submit({.write = std::move(write), .done = std::move(done)});
 }
 
 void RocksDbStorage::Read(const LogRange& range, ReadDone done) {
-  workers_->Submit([this, range, done = std::move(done)](const absl::Status& go) {
+  readers_->Submit([this, range, done = std::move(done)](const absl::Status& go) {
     if (go.ok()) {
       done(log_->Read(range));
     } else {
@@ -192,42 +246,81 @@ void RocksDbStorage::Read(const LogRange& range, ReadDone done) {
   });
 }
 
-void RocksDbStorage::WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) {
-  workers_->Submit([this, id, next_chunk = std::move(next_chunk),
-                    done = std::move(done)](const absl::Status& go) {
+void RocksDbStorage::WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk,
+                                   SnapshotDone done) {
+  maker_->Submit([this, manifest = std::move(manifest), next_chunk = std::move(next_chunk),
+                  done = std::move(done)](const absl::Status& go) {
     if (go.ok()) {
-      WriteSnapshotNow(id, next_chunk, done);
+      MakeSnapshot(manifest, next_chunk, done);
     } else {
       done(go);
     }
   });
 }
 
-void RocksDbStorage::WriteSnapshotNow(const SnapshotId& id, const ChunkSource& next_chunk,
-                                      WriteDone done) {
-  const auto snapshot = snapshots_->WriteChunks(id, next_chunk);
-  if (snapshot.ok()) {
-    Freeze(*snapshot, std::move(done));
-  } else if (absl::IsAlreadyExists(snapshot.status())) {
-    done(absl::OkStatus());  // the same state under the same name
-  } else {
-    done(snapshot.status());
+void RocksDbStorage::MakeSnapshot(SnapshotManifest manifest, const ChunkSource& next_chunk,
+                                  const SnapshotDone& done) {
+  const SnapshotId id = manifest.id;
+  if (const auto frozen = snapshots_->Find(id); frozen.has_value()) {
+    done(*frozen);
+    return;
   }
+  const auto snapshot = snapshots_->WriteChunks(std::move(manifest), next_chunk);
+  if (!snapshot.ok()) {
+    done(snapshot.status());
+    return;
+  }
+  Freeze(*snapshot, [this, done, manifest = snapshot->manifest](const absl::Status& status) {
+    if (status.ok()) {
+      done(snapshots_->Find(manifest.id).value_or(manifest));  // another may have been first
+    } else {
+      done(status);
+    }
+  });
 }
 
-void RocksDbStorage::Freeze(const FrozenSnapshot& snapshot, WriteDone done) {
+void RocksDbStorage::WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::string chunk,
+                                        WriteDone done) {
+  receiver_->Submit(
+      [this, id, index, chunk = std::move(chunk), done = std::move(done)](const absl::Status& go) {
+        done(go.ok() ? snapshots_->AddReceived(id, index, chunk) : go);
+      });
+}
+
+void RocksDbStorage::FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) {
+  receiver_->Submit([this, manifest, done = std::move(done)](const absl::Status& go) {
+    if (!go.ok() || snapshots_->Find(manifest.id).has_value()) {
+      done(go);
+      return;
+    }
+    const auto snapshot = snapshots_->FinishReceived(manifest);
+    if (snapshot.ok()) {
+      Freeze(*snapshot, done);
+    } else {
+      done(snapshot.status());
+    }
+  });
+}
+
+void RocksDbStorage::Freeze(const StoredSnapshot& snapshot, WriteDone done) {
   CommitRequest request;
-  request.snapshot = snapshot;
+  request.freeze = snapshot;
   request.done = [this, snapshot, done = std::move(done)](const absl::Status& status) {
+    // Of two writings of the same snapshot the first one stays.
+    if (!status.ok() || !snapshots_->MarkFrozen(snapshot)) {
+      RemoveChunksLater(snapshot.serial);
+    }
+    done(status);
+  };
+  commit_thread_->Submit(std::move(request));
+}
+
+void RocksDbStorage::DeleteSnapshot(const SnapshotId& id, WriteDone done) {
+  CommitRequest request;
+  request.remove = id;
+  request.done = [this, id, done = std::move(done)](const absl::Status& status) {
     if (status.ok()) {
-      for (const SnapshotId& old : snapshots_->MarkFrozen(snapshot)) {
-        workers_->Submit([this, old](const absl::Status& go) {
-          // Chunks that stay are leftovers, which the next start removes.
-          if (go.ok()) {
-            snapshots_->RemoveChunks(old).IgnoreError();
-          }
-        });
-      }
+      RemoveChunksLater(snapshots_->MarkRemoved(id));
     }
     done(status);
   };
@@ -235,7 +328,7 @@ void RocksDbStorage::Freeze(const FrozenSnapshot& snapshot, WriteDone done) {
 }
 
 void RocksDbStorage::ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) {
-  workers_->Submit([this, id, index, done = std::move(done)](const absl::Status& go) {
+  readers_->Submit([this, id, index, done = std::move(done)](const absl::Status& go) {
     if (go.ok()) {
       done(snapshots_->ReadChunk(id, index));
     } else {

@@ -23,9 +23,9 @@ namespace kvorum {
 inline constexpr uint32_t kStorageFormatVersion = 1;
 
 // The storage of a real node: two RocksDB databases below the data directory, one thread that
-// commits and two that read and write snapshots. Owned by the composition root. Destroying it
-// completes all submitted writes, cancels reads that have not begun, and closes the databases; no
-// call may come meanwhile.
+// commits, two that read, one that makes snapshots and one that receives them. Owned by the
+// composition root. Destroying it completes all submitted writes, cancels reads that have not
+// begun, and closes the databases; no call may come meanwhile.
 class RocksDbStorage : public Storage {
  public:
   // Creates the empty databases of a data directory, durably. AlreadyExists if they hold anything:
@@ -40,16 +40,26 @@ class RocksDbStorage : public Storage {
   absl::StatusOr<RecoveredState> Recover() override;
   void Submit(StorageWrite write, WriteDone done) override;
   void Read(const LogRange& range, ReadDone done) override;
-  void WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) override;
+  void WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk, SnapshotDone done) override;
+  void WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::string chunk,
+                          WriteDone done) override;
+  void FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) override;
+  void DeleteSnapshot(const SnapshotId& id, WriteDone done) override;
   void ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) override;
 
  private:
   explicit RocksDbStorage(RocksDbStorageOptions options);
 
   absl::Status OpenDatabases(bool create);
-  absl::Status WriteGroup(const std::vector<CommitRequest>& group);
-  void WriteSnapshotNow(const SnapshotId& id, const ChunkSource& next_chunk, WriteDone done);
-  void Freeze(const FrozenSnapshot& snapshot, WriteDone done);
+  absl::Status WriteGroup(std::vector<CommitRequest>& group);
+  absl::Status AddWrite(const StorageWrite& write);
+  absl::Status CheckSnapshots(const StorageWrite& write) const;
+  absl::Status AddSnapshotChange(const CommitRequest& request);
+  void MakeSnapshot(SnapshotManifest manifest, const ChunkSource& next_chunk,
+                    const SnapshotDone& done);
+  void Freeze(const StoredSnapshot& snapshot, WriteDone done);
+  void RemoveChunksLater(int64_t serial);
+  void DropLogFilesLater();
   void ReportFatal(const absl::Status& status);
 
   const RocksDbStorageOptions options_;
@@ -62,7 +72,9 @@ class RocksDbStorage : public Storage {
   std::unique_ptr<SnapshotTable> snapshots_;
   rocksdb::WriteBatch batch_;                    // of the commit thread, kept for its memory
   std::unique_ptr<CommitThread> commit_thread_;  // from Recover() on
-  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<WorkerPool> readers_;
+  std::unique_ptr<WorkerPool> maker_;     // one thread; makes snapshots, removes what is not needed
+  std::unique_ptr<WorkerPool> receiver_;  // one thread, so that chunks stay in order
 };
 
 }  // namespace kvorum

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 #include <memory>
+#include <set>
 
 #include "server/base/check.h"
 #include "server/base/crc32c.h"
@@ -14,48 +15,44 @@
 #include "storage/rocksdb/key_codec.h"
 #include "storage/rocksdb/options.h"
 #include "storage/rocksdb/status_convert.h"
+#include "storage/snapshot_rules.h"
 #include "storage/types/big_endian.h"
 
 namespace kvorum {
 namespace {
 
-constexpr size_t kCrcBytes = 4;
-constexpr size_t kFrozenRowBytes = 8 + 8 + kCrcBytes;
+constexpr size_t kRowHeadBytes = 8 + 4;
 
-// The row's key is part of the checksum: a chunk under another's key is damage too.
-uint32_t ChunkCrc(std::string_view key, std::string_view chunk) {
-  return Crc32c(chunk, Crc32c(key));
+// {serial i64, crc32c u32 of key and serial, manifest}: a row under another's key is damage too.
+uint32_t RowCrc(std::string_view key, int64_t serial) {
+  std::string covered(key);
+  PutBigEndian<int64_t>(covered, serial);
+  return Crc32c(covered);
 }
 
-std::string EncodeFrozenRow(std::string_view key, const FrozenSnapshot& snapshot) {
+std::string EncodeRow(std::string_view key, const StoredSnapshot& snapshot) {
   std::string row;
-  PutBigEndian<int64_t>(row, snapshot.chunk_count);
-  PutBigEndian<int64_t>(row, snapshot.total_bytes);
-  PutBigEndian<uint32_t>(row, ChunkCrc(key, row));
-  return row;
+  PutBigEndian<int64_t>(row, snapshot.serial);
+  PutBigEndian<uint32_t>(row, RowCrc(key, snapshot.serial));
+  return row + EncodeManifest(snapshot.manifest);
 }
 
-absl::StatusOr<FrozenSnapshot> DecodeFrozenRow(std::string_view key, std::string_view row) {
+absl::StatusOr<StoredSnapshot> DecodeRow(std::string_view key, std::string_view row) {
   const std::optional<SnapshotId> id = ParseFrozenSnapshotKey(key);
-  if (!id.has_value() || row.size() != kFrozenRowBytes) {
+  if (!id.has_value() || row.size() < kRowHeadBytes) {
     return MakeError(
         ErrorReason::kCorruptLog,
         fmt::format("snapshot row: key of {} bytes, {} bytes", key.size(), row.size()));
   }
-  const uint32_t crc = ChunkCrc(key, row.substr(0, kFrozenRowBytes - kCrcBytes));
-  FrozenSnapshot snapshot;
-  snapshot.id = *id;
-  snapshot.chunk_count = TakeBigEndian<int64_t>(row);
-  snapshot.total_bytes = TakeBigEndian<int64_t>(row);
-  if (TakeBigEndian<uint32_t>(row) != crc) {
+  StoredSnapshot snapshot;
+  snapshot.serial = TakeBigEndian<int64_t>(row);
+  const auto crc = TakeBigEndian<uint32_t>(row);
+  KVORUM_ASSIGN_OR_RETURN(snapshot.manifest, DecodeManifest(row));
+  if (crc != RowCrc(key, snapshot.serial) || snapshot.manifest.id != *id) {
     return MakeError(ErrorReason::kCorruptLog,
                      fmt::format("the row of snapshot {} fails its checksum", *id));
   }
   return snapshot;
-}
-
-absl::Status NotFrozen(const SnapshotId& id) {
-  return MakeError(ErrorReason::kSnapshotNotFound, fmt::format("no snapshot {}", id));
 }
 
 }  // namespace
@@ -71,169 +68,188 @@ absl::Status SnapshotTable::LoadFrozen() {
   MutexLock lock(mutex_);
   for (it->Seek(ToSlice(kSnapshotKeyPrefix));
        it->Valid() && View(it->key()).starts_with(kSnapshotKeyPrefix); it->Next()) {
-    auto snapshot = DecodeFrozenRow(View(it->key()), View(it->value()));
+    auto snapshot = DecodeRow(View(it->key()), View(it->value()));
     if (!snapshot.ok()) {
       return WithRemedy(snapshot.status());
     }
-    frozen_[KeyOf(snapshot->id)] = *snapshot;
+    next_serial_ = std::max(next_serial_, snapshot->serial + 1);
+    frozen_[KeyOf(snapshot->manifest.id)] = *std::move(snapshot);
   }
   return WithRemedy(FromRocksDb(it->status(), "read the rows of snapshots"));
 }
 
 absl::Status SnapshotTable::RemoveLeftovers() {
-  const std::unique_ptr<rocksdb::Iterator> it(databases_.chunks->NewIterator(VerifiedRead()));
-  it->SeekToFirst();
-  while (it->Valid()) {
-    const std::optional<SnapshotId> id = ParseChunkKey(View(it->key()));
-    if (!id.has_value()) {
-      return WithRemedy(MakeError(ErrorReason::kCorruptLog,
-                                  fmt::format("a chunk key of {} bytes", it->key().size())));
+  KVORUM_ASSIGN_OR_RETURN(std::set<int64_t> serials, chunks_.Serials());
+  {
+    MutexLock lock(mutex_);
+    if (!serials.empty()) {
+      next_serial_ = std::max(next_serial_, *serials.rbegin() + 1);
     }
-    if (!IsFrozen(*id)) {
-      KVORUM_RETURN_IF_ERROR(RemoveChunks(*id));
+    for (const auto& [key, snapshot] : frozen_) {
+      serials.erase(snapshot.serial);
     }
-    it->Seek(EndOfChunks(*id));
   }
-  return WithRemedy(FromRocksDb(it->status(), "read the chunks of snapshots"));
+  for (const int64_t serial : serials) {
+    KVORUM_RETURN_IF_ERROR(chunks_.Remove(serial));
+  }
+  return absl::OkStatus();
 }
 
-std::optional<SnapshotId> SnapshotTable::latest() const {
+std::vector<SnapshotManifest> SnapshotTable::frozen() const {
   MutexLock lock(mutex_);
-  return frozen_.empty() ? std::nullopt : std::optional(frozen_.rbegin()->second.id);
+  std::vector<SnapshotManifest> manifests;
+  for (const auto& [key, snapshot] : frozen_) {
+    manifests.push_back(snapshot.manifest);
+  }
+  return manifests;
 }
 
-std::optional<FrozenSnapshot> SnapshotTable::Find(const SnapshotId& id) const {
+std::optional<StoredSnapshot> SnapshotTable::FindStored(const SnapshotId& id) const {
   MutexLock lock(mutex_);
   const auto it = frozen_.find(KeyOf(id));
   return it == frozen_.end() ? std::nullopt : std::optional(it->second);
 }
 
-bool SnapshotTable::IsFrozen(const SnapshotId& id) const { return Find(id).has_value(); }
-
-absl::StatusOr<FrozenSnapshot> SnapshotTable::WriteChunks(const SnapshotId& id,
-                                                          const Storage::ChunkSource& next_chunk) {
-  {
-    MutexLock lock(mutex_);
-    if (frozen_.contains(KeyOf(id))) {
-      return absl::AlreadyExistsError(fmt::format("snapshot {} is frozen", id));
-    }
-    if (!in_progress_.insert(KeyOf(id)).second) {
-      return absl::FailedPreconditionError(fmt::format("snapshot {} is being written already", id));
-    }
-  }
-  auto snapshot = StoreChunks(id, next_chunk);
-  if (!snapshot.ok()) {
-    MutexLock lock(mutex_);
-    in_progress_.erase(KeyOf(id));
-  }
-  return snapshot;
+std::optional<SnapshotManifest> SnapshotTable::Find(const SnapshotId& id) const {
+  const std::optional<StoredSnapshot> stored = FindStored(id);
+  return stored.has_value() ? std::optional(stored->manifest) : std::nullopt;
 }
 
-absl::StatusOr<FrozenSnapshot> SnapshotTable::StoreChunks(const SnapshotId& id,
-                                                          const Storage::ChunkSource& next_chunk) {
-  KVORUM_RETURN_IF_ERROR(RemoveChunks(id));  // of an attempt that failed
-  FrozenSnapshot snapshot;
-  snapshot.id = id;
+int64_t SnapshotTable::NewSerial() {
+  MutexLock lock(mutex_);
+  return next_serial_++;
+}
+
+absl::Status SnapshotTable::StoreChunk(std::string_view chunk, StoredSnapshot& snapshot) {
+  KVORUM_RETURN_IF_ERROR(chunks_.Put(snapshot.serial, snapshot.manifest.chunk_count, chunk));
+  CountChunk(chunk, snapshot.manifest);
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotTable::StoreChunks(const Storage::ChunkSource& next_chunk,
+                                        StoredSnapshot& snapshot) {
   while (const std::optional<std::string> chunk = next_chunk()) {
     KVORUM_CHECK(chunk->size() <= kMaxSnapshotChunkBytes, "snapshot chunk of {} bytes",
                  chunk->size());
-    if (snapshot.chunk_count == kMaxSnapshotChunks) {
-      return absl::ResourceExhaustedError(
-          fmt::format("snapshot {} has more than {} chunks", id, kMaxSnapshotChunks));
+    if (snapshot.manifest.chunk_count == kMaxSnapshotChunks) {
+      return absl::ResourceExhaustedError(fmt::format("snapshot {} has more than {} chunks",
+                                                      snapshot.manifest.id, kMaxSnapshotChunks));
     }
-    const std::string key = ChunkKey(id, snapshot.chunk_count);
-    std::string crc;
-    PutBigEndian<uint32_t>(crc, ChunkCrc(key, *chunk));
-    rocksdb::WriteBatch batch;
-    const rocksdb::Slice key_slice(key);
-    const std::array<rocksdb::Slice, 2> value = {rocksdb::Slice(crc), rocksdb::Slice(*chunk)};
-    rocksdb::Status status =
-        batch.Put(rocksdb::SliceParts(&key_slice, 1), rocksdb::SliceParts(value.data(), 2));
-    if (status.ok()) {
-      status = databases_.chunks->Write(UnloggedWrite(), &batch);
-    }
-    KVORUM_RETURN_IF_ERROR(FromRocksDb(status, fmt::format("write snapshot {}", id)));
-    ++snapshot.chunk_count;
-    snapshot.total_bytes += static_cast<int64_t>(chunk->size());
+    KVORUM_RETURN_IF_ERROR(StoreChunk(*chunk, snapshot));
   }
-  // What filled a memtable is in synced files by now; this syncs the rest.
-  const rocksdb::Status flushed = databases_.chunks->Flush(rocksdb::FlushOptions());
-  KVORUM_RETURN_IF_ERROR(FromRocksDb(flushed, fmt::format("flush snapshot {}", id)));
+  return chunks_.Flush();
+}
+
+absl::StatusOr<StoredSnapshot> SnapshotTable::WriteChunks(SnapshotManifest manifest,
+                                                          const Storage::ChunkSource& next_chunk) {
+  manifest.chunk_count = 0;
+  manifest.size_bytes = 0;
+  manifest.digest = 0;
+  StoredSnapshot snapshot{.manifest = std::move(manifest), .serial = NewSerial()};
+  if (absl::Status status = StoreChunks(next_chunk, snapshot); !status.ok()) {
+    chunks_.Remove(snapshot.serial).IgnoreError();  // else the next start does it
+    return status;
+  }
   return snapshot;
 }
 
-std::vector<SnapshotTable::Key> SnapshotTable::PushedOutBy(const SnapshotId& id) const {
-  std::vector<Key> pushed_out;
-  size_t kept = 1;  // `id` itself
-  for (auto it = frozen_.rbegin(); it != frozen_.rend(); ++it) {
-    if (it->first != KeyOf(id) && ++kept > kRetainedSnapshots) {
-      pushed_out.push_back(it->first);
-    }
+absl::Status SnapshotTable::AddReceived(const SnapshotId& id, int64_t index,
+                                        std::string_view chunk) {
+  ReceivedSoFar so_far;
+  if (received_.has_value()) {
+    so_far = {.id = received_->manifest.id, .chunk_count = received_->manifest.chunk_count};
   }
-  return pushed_out;
+  KVORUM_RETURN_IF_ERROR(CheckReceivedChunk(so_far, id, index, chunk));
+  if (index == 0) {
+    if (received_.has_value()) {
+      KVORUM_RETURN_IF_ERROR(chunks_.Remove(received_->serial));
+    }
+    received_.emplace();
+    received_->manifest.id = id;
+    received_->serial = NewSerial();
+  }
+  return StoreChunk(chunk, *received_);
 }
 
-void SnapshotTable::AddFrozen(const FrozenSnapshot& snapshot, rocksdb::WriteBatch& batch) {
-  const std::string key = FrozenSnapshotKey(snapshot.id);
-  rocksdb::Status status = batch.Put(databases_.meta, key, EncodeFrozenRow(key, snapshot));
-  MutexLock lock(mutex_);
-  for (const Key& old : PushedOutBy(snapshot.id)) {
-    if (status.ok()) {
-      status = batch.Delete(databases_.meta, FrozenSnapshotKey(IdOf(old)));
-    }
+absl::StatusOr<StoredSnapshot> SnapshotTable::FinishReceived(const SnapshotManifest& manifest) {
+  if (!received_.has_value()) {
+    received_.emplace();  // one without chunks
+    received_->manifest.id = manifest.id;
+    received_->serial = NewSerial();
   }
+  StoredSnapshot stored = *std::exchange(received_, std::nullopt);
+  SnapshotManifest counted = manifest;
+  counted.id = stored.manifest.id;
+  counted.chunk_count = stored.manifest.chunk_count;
+  counted.size_bytes = stored.manifest.size_bytes;
+  counted.digest = stored.manifest.digest;
+  absl::Status status = CheckReceived(counted, manifest);
+  if (status.ok()) {
+    status = chunks_.Flush();
+  }
+  if (!status.ok()) {
+    chunks_.Remove(stored.serial).IgnoreError();
+    return status;
+  }
+  stored.manifest = manifest;
+  return stored;
+}
+
+absl::Status SnapshotTable::AddFrozen(const StoredSnapshot& snapshot, rocksdb::WriteBatch& batch) {
+  MutexLock lock(mutex_);
+  if (frozen_.contains(KeyOf(snapshot.manifest.id))) {
+    return absl::OkStatus();
+  }
+  if (frozen_.size() >= kMaxFrozenSnapshots) {
+    return TooManySnapshots(snapshot.manifest.id);
+  }
+  const std::string key = FrozenSnapshotKey(snapshot.manifest.id);
+  const rocksdb::Status status = batch.Put(databases_.meta, key, EncodeRow(key, snapshot));
   KVORUM_CHECK(status.ok(), "{}", status.ToString());
+  return absl::OkStatus();
 }
 
-std::vector<SnapshotId> SnapshotTable::MarkFrozen(const FrozenSnapshot& snapshot) {
+bool SnapshotTable::MarkFrozen(const StoredSnapshot& snapshot) {
   MutexLock lock(mutex_);
-  std::vector<SnapshotId> removed;
-  for (const Key& old : PushedOutBy(snapshot.id)) {
-    frozen_.erase(old);
-    removed.push_back(IdOf(old));
-  }
-  frozen_[KeyOf(snapshot.id)] = snapshot;
-  in_progress_.erase(KeyOf(snapshot.id));
-  return removed;
+  return frozen_.emplace(KeyOf(snapshot.manifest.id), snapshot).second;
 }
 
-absl::Status SnapshotTable::RemoveChunks(const SnapshotId& id) {
-  const std::string begin = ChunkKey(id, 0);
-  const std::string end = EndOfChunks(id);
-  rocksdb::ColumnFamilyHandle* const family = databases_.chunks->DefaultColumnFamily();
-  return FromRocksDb(databases_.chunks->DeleteRange(UnloggedWrite(), family, begin, end),
-                     fmt::format("remove the chunks of snapshot {}", id));
+absl::Status SnapshotTable::AddRemoval(const SnapshotId& id, Offset log_start,
+                                       rocksdb::WriteBatch& batch) {
+  KVORUM_RETURN_IF_ERROR(CheckDeletion(frozen(), id, log_start));
+  const rocksdb::Status status = batch.Delete(databases_.meta, FrozenSnapshotKey(id));
+  KVORUM_CHECK(status.ok(), "{}", status.ToString());
+  return absl::OkStatus();
+}
+
+int64_t SnapshotTable::MarkRemoved(const SnapshotId& id) {
+  MutexLock lock(mutex_);
+  const auto it = frozen_.find(KeyOf(id));
+  KVORUM_CHECK(it != frozen_.end(), "snapshot {} was removed twice", id);
+  const int64_t serial = it->second.serial;
+  frozen_.erase(it);
+  return serial;
 }
 
 absl::StatusOr<std::string> SnapshotTable::ReadChunk(const SnapshotId& id, int64_t index) const {
-  const std::optional<FrozenSnapshot> snapshot = Find(id);
+  const std::optional<StoredSnapshot> snapshot = FindStored(id);
   if (!snapshot.has_value()) {
-    return NotFrozen(id);
+    return NoSuchSnapshot(id);
   }
-  if (index < 0 || index >= snapshot->chunk_count) {
+  if (index < 0 || index >= snapshot->manifest.chunk_count) {
     return absl::OutOfRangeError(fmt::format("snapshot {} has {} chunks, number {} was asked for",
-                                             id, snapshot->chunk_count, index));
+                                             id, snapshot->manifest.chunk_count, index));
   }
-  const std::string key = ChunkKey(id, index);
-  std::string row;
-  const rocksdb::Status status = databases_.chunks->Get(VerifiedRead(), key, &row);
-  if (status.IsNotFound() && !IsFrozen(id)) {
-    return NotFrozen(id);  // a newer one has pushed it out meanwhile
+  auto chunk = chunks_.Get(snapshot->serial, index);
+  if (chunk.ok() || !absl::IsNotFound(chunk.status())) {
+    return chunk;
   }
-  if (status.IsNotFound() || (status.ok() && row.size() < kCrcBytes)) {
-    return MakeError(ErrorReason::kCorruptLog,
-                     fmt::format("chunk {} of snapshot {} is missing", index, id));
+  const std::optional<StoredSnapshot> now = FindStored(id);
+  if (!now.has_value() || now->serial != snapshot->serial) {
+    return NoSuchSnapshot(id);  // it was removed meanwhile
   }
-  KVORUM_RETURN_IF_ERROR(
-      FromRocksDb(status, fmt::format("read chunk {} of snapshot {}", index, id)));
-  std::string_view crc_bytes(row);
-  const auto crc = TakeBigEndian<uint32_t>(crc_bytes);
-  row.erase(0, kCrcBytes);
-  if (ChunkCrc(key, row) != crc) {
-    return MakeError(ErrorReason::kCorruptLog,
-                     fmt::format("chunk {} of snapshot {} fails its checksum", index, id));
-  }
-  return row;
+  return MakeError(ErrorReason::kCorruptLog,
+                   fmt::format("chunk {} of snapshot {} is missing", index, id));
 }
 
 }  // namespace kvorum

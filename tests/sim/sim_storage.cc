@@ -18,7 +18,7 @@ SimStorage::SimStorage(World& world, ProcessId owner, MemoryDisk& disk, const Di
       faults_(faults),
       random_(random),
       memory_(disk),
-      mirror_(world.ghost.genesis(), disk.batches()) {
+      mirror_(disk.start(), disk.batches()) {
   memory_.SetOnQueued([this](MemoryStorage::Queue queue) { StartNext(queue); });
 }
 
@@ -32,6 +32,9 @@ void SimStorage::Submit(StorageWrite write, WriteDone done) {
                   [this](const RecordBatch& batch) { CheckCodec(batch); });
   }
   world_.checks->OnSubmit(*process, write);
+  if (write.install.has_value()) {
+    mirror_.Install(*write.install);
+  }
   if (write.truncate_to.has_value()) {
     mirror_.TruncateTo(*write.truncate_to);
   }
@@ -58,8 +61,22 @@ void SimStorage::Read(const LogRange& range, ReadDone done) {
   memory_.Read(range, std::move(done));
 }
 
-void SimStorage::WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) {
-  memory_.WriteSnapshot(id, std::move(next_chunk), std::move(done));
+void SimStorage::WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk,
+                               SnapshotDone done) {
+  memory_.WriteSnapshot(std::move(manifest), std::move(next_chunk), std::move(done));
+}
+
+void SimStorage::WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::string chunk,
+                                    WriteDone done) {
+  memory_.WriteSnapshotChunk(id, index, std::move(chunk), std::move(done));
+}
+
+void SimStorage::FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) {
+  memory_.FreezeSnapshot(manifest, std::move(done));
+}
+
+void SimStorage::DeleteSnapshot(const SnapshotId& id, WriteDone done) {
+  memory_.DeleteSnapshot(id, std::move(done));
 }
 
 void SimStorage::ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <string>
 
 #include "server/base/random.h"
 #include "storage/memory/memory_storage.h"
@@ -21,7 +22,11 @@ class SimStorage : public Storage {
   absl::StatusOr<RecoveredState> Recover() override;
   void Submit(StorageWrite write, WriteDone done) override;
   void Read(const LogRange& range, ReadDone done) override;
-  void WriteSnapshot(const SnapshotId& id, ChunkSource next_chunk, WriteDone done) override;
+  void WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk, SnapshotDone done) override;
+  void WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::string chunk,
+                          WriteDone done) override;
+  void FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) override;
+  void DeleteSnapshot(const SnapshotId& id, WriteDone done) override;
   void ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) override;
 
   // What the process has submitted so far, durable or not.

@@ -150,25 +150,34 @@ class PowerLossRun {
 
   void SubmitSnapshot(Storage& storage, const PowerLossFs& fs) {
     const SnapshotId id{.offset = Offset(++snapshots_), .epoch = Epoch(1)};
+    SnapshotManifest manifest;
+    manifest.id = id;
     storage.WriteSnapshot(
-        id,
+        manifest,
         [id, next = int64_t{0}]() mutable -> std::optional<std::string> {
           return next < 5 ? std::optional(ChunkOf(id, next++)) : std::nullopt;
         },
-        [this, id, &fs](const absl::Status& status) {
+        [this, id, &fs](const absl::StatusOr<SnapshotManifest>& frozen) {
           const std::lock_guard lock(mutex_);
-          if (status.ok() && !fs.power_is_off()) {
+          if (frozen.ok() && !fs.power_is_off()) {
             latest_snapshot_ = std::max(latest_snapshot_, id.offset);
           }
         });
   }
 
   ::testing::AssertionResult SnapshotsAreWhole(const testing::OpenedStorage& opened) {
-    const SnapshotId latest = opened.recovered.latest_snapshot.value_or(SnapshotId());
+    const std::vector<SnapshotManifest>& frozen = opened.recovered.snapshots;
+    const SnapshotId latest = frozen.empty() ? SnapshotId() : frozen.back().id;
     if (latest.offset < latest_snapshot_) {
       return ::testing::AssertionFailure() << "snapshot " << latest_snapshot_ << " is lost";
     }
     latest_snapshot_ = latest.offset;
+    for (size_t i = 0; i + 2 < frozen.size(); ++i) {
+      if (const auto status = testing::DeleteSnapshot(*opened.storage, frozen[i].id);
+          !status.ok()) {
+        return ::testing::AssertionFailure() << status;
+      }
+    }
     for (int64_t i = 0; latest.offset > Offset(0) && i < 5; ++i) {
       const auto chunk = ReadChunk(*opened.storage, latest, i);
       if (!chunk.ok() || *chunk != ChunkOf(latest, i)) {
@@ -255,7 +264,7 @@ TEST_F(DiskFaultTest, AFailedSyncFailsTheWriteAndAllLaterOnesForEver) {
   fs_->FailSyncsOf("");  // the disk recovers; we must not
   EXPECT_FALSE(testing::Write(storage, Appending({log_.Append(Epoch(1))})).ok());
   EXPECT_FALSE(testing::Write(storage, Entering(Epoch(2))).ok());
-  EXPECT_FALSE(testing::WriteSnapshot(storage, {.offset = Offset(1), .epoch = Epoch(1)}, {}).ok());
+  EXPECT_FALSE(testing::WriteSnapshot(storage, testing::SnapshotAt(1, 1), {}).ok());
   // What had completed can still be read.
   EXPECT_EQ(
       testing::ReadLog(storage, {.from = Offset(0), .to = Offset(2), .max_bytes = 1 << 20})->size(),

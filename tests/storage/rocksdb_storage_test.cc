@@ -89,7 +89,7 @@ TEST_F(RocksDbStorageTest, ANewDirectoryIsEmpty) {
   EXPECT_EQ(recovered_.quorum_state, QuorumState());
   EXPECT_TRUE(recovered_.batch_ends.empty());
   EXPECT_EQ(recovered_.chain_at_start, GenesisChainHash(testing::kCluster));
-  EXPECT_EQ(recovered_.latest_snapshot, std::nullopt);
+  EXPECT_TRUE(recovered_.snapshots.empty());
 }
 
 TEST_F(RocksDbStorageTest, RecoversWhatWasWritten) {
@@ -304,79 +304,104 @@ TEST_F(RocksDbStorageTest, FormatNeverTakesOverALog) {
   EXPECT_EQ(info.st_mode & 0777, 0700u);
 }
 
-SnapshotId Id(int64_t offset, int32_t epoch) {
-  return {.offset = Offset(offset), .epoch = Epoch(epoch)};
-}
-
-TEST_F(RocksDbStorageTest, SnapshotsSurviveARestart) {
-  Storage& storage = Open();
-  const std::string big(kMaxSnapshotChunkBytes, 'x');
-  ASSERT_TRUE(WriteSnapshot(storage, Id(10, 2), {"first", big, "last"}).ok());
-  Storage& reopened = Open();
-  EXPECT_EQ(recovered_.latest_snapshot, Id(10, 2));
-  EXPECT_EQ(*ReadChunk(reopened, Id(10, 2), 0), "first");
-  EXPECT_EQ(*ReadChunk(reopened, Id(10, 2), 1), big);
-  EXPECT_EQ(*ReadChunk(reopened, Id(10, 2), 2), "last");
-  EXPECT_TRUE(absl::IsOutOfRange(ReadChunk(reopened, Id(10, 2), 3).status()));
-  EXPECT_TRUE(absl::IsOutOfRange(ReadChunk(reopened, Id(10, 2), -1).status()));
-  EXPECT_EQ(GetErrorReason(ReadChunk(reopened, Id(10, 3), 0).status()),
-            ErrorReason::kSnapshotNotFound);
-}
-
-TEST_F(RocksDbStorageTest, ALateSnapshotOfTheSameStateChangesNothing) {
-  Storage& storage = Open();
-  ASSERT_TRUE(WriteSnapshot(storage, Id(10, 2), {"first"}).ok());
-  ASSERT_TRUE(WriteSnapshot(storage, Id(10, 2), {"other", "chunks"}).ok());
-  EXPECT_EQ(*ReadChunk(storage, Id(10, 2), 0), "first");
-}
-
-TEST_F(RocksDbStorageTest, TheOldestSnapshotGoesWhenANewOneIsFrozen) {
-  Storage& storage = Open();
-  for (const int64_t offset : {10, 20, 30}) {
-    ASSERT_TRUE(WriteSnapshot(storage, Id(offset, 1), {"state at " + std::to_string(offset)}).ok());
-  }
-  EXPECT_EQ(GetErrorReason(ReadChunk(storage, Id(10, 1), 0).status()),
-            ErrorReason::kSnapshotNotFound);
-  EXPECT_EQ(*ReadChunk(storage, Id(20, 1), 0), "state at 20");
-  Storage& reopened = Open();
-  EXPECT_EQ(recovered_.latest_snapshot, Id(30, 1));
-  EXPECT_EQ(*ReadChunk(reopened, Id(20, 1), 0), "state at 20");
-  EXPECT_EQ(GetErrorReason(ReadChunk(reopened, Id(10, 1), 0).status()),
-            ErrorReason::kSnapshotNotFound);
-}
-
-TEST_F(RocksDbStorageTest, AnUnfrozenSnapshotDoesNotExist) {
-  Storage& storage = Open();
-  ASSERT_TRUE(WriteSnapshot(storage, Id(10, 1), {"ten"}).ok());
-  ASSERT_TRUE(WriteSnapshot(storage, Id(20, 1), {"twenty", "more"}).ok());
-  Tamper([](const Database& database) {  // as if the crash came before the row
-    ASSERT_TRUE(database.db()
-                    ->Delete(SyncedWrite(), database.family(0), FrozenSnapshotKey(Id(20, 1)))
-                    .ok());
-  });
-  Storage& reopened = Open();
-  EXPECT_EQ(recovered_.latest_snapshot, Id(10, 1));
-  // Its leftovers do not show in a second attempt.
-  ASSERT_TRUE(WriteSnapshot(reopened, Id(20, 1), {"again"}).ok());
-  EXPECT_EQ(*ReadChunk(reopened, Id(20, 1), 0), "again");
-  EXPECT_TRUE(absl::IsOutOfRange(ReadChunk(reopened, Id(20, 1), 1).status()));
-}
-
 TEST_F(RocksDbStorageTest, ADamagedChunkIsDataLoss) {
-  Storage& storage = Open();
-  ASSERT_TRUE(WriteSnapshot(storage, Id(10, 1), {"chunk"}).ok());
+  const SnapshotId id = testing::SnapshotAt(10, 1).id;
+  ASSERT_TRUE(WriteSnapshot(Open(), testing::SnapshotAt(10, 1), {"chunk"}).ok());
   storage_.reset();
   {
     rocksdb::DB* raw = nullptr;
     ASSERT_TRUE(
         rocksdb::DB::Open(rocksdb::Options(), SnapshotDirectory(options_.data_dir), &raw).ok());
     const std::unique_ptr<rocksdb::DB> db(raw);
-    std::string row;
-    ASSERT_TRUE(db->Get(rocksdb::ReadOptions(), ChunkKey(Id(10, 1), 0), &row).ok());
+    const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(rocksdb::ReadOptions()));
+    it->SeekToFirst();
+    ASSERT_TRUE(it->Valid());
+    std::string row = it->value().ToString();
     row.back() = 'X';
-    ASSERT_TRUE(db->Put(SyncedWrite(), ChunkKey(Id(10, 1), 0), row).ok());
+    ASSERT_TRUE(db->Put(SyncedWrite(), it->key(), row).ok());
   }
-  EXPECT_TRUE(absl::IsDataLoss(ReadChunk(Open(), Id(10, 1), 0).status()));
+  EXPECT_TRUE(absl::IsDataLoss(ReadChunk(Open(), id, 0).status()));
+}
+
+TEST_F(RocksDbStorageTest, ASnapshotWithoutItsRowIsALeftover) {
+  Storage& storage = Open();
+  ASSERT_TRUE(WriteSnapshot(storage, testing::SnapshotAt(10, 1), {"ten"}).ok());
+  ASSERT_TRUE(WriteSnapshot(storage, testing::SnapshotAt(20, 1), {"twenty", "more"}).ok());
+  const SnapshotId id = testing::SnapshotAt(20, 1).id;
+  Tamper([&](const Database& database) {  // as if the crash came before the row
+    ASSERT_TRUE(
+        database.db()->Delete(SyncedWrite(), database.family(0), FrozenSnapshotKey(id)).ok());
+  });
+  Storage& reopened = Open();
+  ASSERT_EQ(recovered_.snapshots.size(), 1u);
+  EXPECT_EQ(*ReadChunk(reopened, testing::SnapshotAt(10, 1).id, 0), "ten");
+  ASSERT_TRUE(WriteSnapshot(reopened, testing::SnapshotAt(20, 1), {"again"}).ok());
+  EXPECT_EQ(*ReadChunk(reopened, id, 0), "again");
+  EXPECT_TRUE(absl::IsOutOfRange(ReadChunk(reopened, id, 1).status()));
+}
+
+TEST_F(RocksDbStorageTest, RefusesADamagedSnapshotRow) {
+  ASSERT_TRUE(WriteSnapshot(Open(), testing::SnapshotAt(10, 1), {"ten"}).ok());
+  Tamper([](const Database& database) {
+    const std::string key = FrozenSnapshotKey(testing::SnapshotAt(10, 1).id);
+    std::string row;
+    ASSERT_TRUE(database.db()->Get(VerifiedRead(), database.family(0), key, &row).ok());
+    row[7] = static_cast<char>(row[7] ^ 1);  // the serial: another writing's chunks
+    ASSERT_TRUE(database.db()->Put(SyncedWrite(), database.family(0), key, row).ok());
+  });
+  ExpectCorrupt("snapshot 10/1 fails its checksum");
+}
+
+// KAFKA-14240
+TEST_F(RocksDbStorageTest, RefusesALogWithoutItsBeginningAndNoSnapshotOfIt) {
+  WriteThreeBatches();
+  ASSERT_TRUE(WriteSnapshot(*storage_, testing::SnapshotBehind(log_.batches()[1]), {"state"}).ok());
+  StorageWrite write;
+  write.log_start = Offset(3);
+  ASSERT_TRUE(Write(*storage_, write).ok());
+  Tamper([](const Database& database) {
+    const std::string key = FrozenSnapshotKey(testing::SnapshotAt(3, 2).id);
+    ASSERT_TRUE(database.db()->Delete(SyncedWrite(), database.family(0), key).ok());
+  });
+  ExpectCorrupt("the log starts at offset 3, but of the 0 snapshots");
+}
+
+TEST_F(RocksDbStorageTest, RefusesADamagedLogStart) {
+  WriteThreeBatches();
+  Tamper([](const Database& database) {
+    std::string row = EncodeLogStart(BatchEnd());
+    row[3] = 1;
+    ASSERT_TRUE(
+        database.db()->Put(SyncedWrite(), database.family(0), ToSlice(kLogStartKey), row).ok());
+  });
+  ExpectCorrupt("log start: format 1");
+}
+
+// Files go, a ragged rest stays, and a tombstone hides it when it is large: no reader may notice.
+TEST_F(RocksDbStorageTest, ALargePrefixGoesWhileTheRestIsRead) {
+  options_.memtable_bytes = 64 << 10;
+  Storage& storage = Open();
+  ASSERT_TRUE(Write(storage, Entering(Epoch(1))).ok());
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_TRUE(Write(storage, Appending({log_.Append(Epoch(1), 1000, 2000)})).ok());
+  }
+  ASSERT_TRUE(
+      WriteSnapshot(storage, testing::SnapshotBehind(log_.batches().back()), {"state"}).ok());
+  for (const int64_t start : {50'000, 150'000, 290'000}) {
+    StorageWrite write;
+    write.log_start = Offset(start);
+    ASSERT_TRUE(Write(storage, write).ok());
+    const auto tail =
+        ReadLog(storage, {.from = Offset(start), .to = log_.end_offset(), .max_bytes = 10 << 20});
+    ASSERT_TRUE(tail.ok()) << tail.status();
+    EXPECT_EQ(tail->back().end_offset(), log_.end_offset());
+    EXPECT_TRUE(absl::IsNotFound(
+        ReadLog(storage, {.from = Offset(start - 1000), .to = log_.end_offset(), .max_bytes = 1})
+            .status()));
+  }
+  Open();
+  EXPECT_EQ(recovered_.log_start_offset, Offset(290'000));
+  EXPECT_EQ(recovered_.batch_ends.size(), 10u);
 }
 
 using RocksDbStorageDeathTest = RocksDbStorageTest;

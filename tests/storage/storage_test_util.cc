@@ -10,6 +10,7 @@
 
 #include "server/base/check.h"
 #include "server/base/status_macros.h"
+#include "storage/snapshot_rules.h"
 
 namespace kvorum::testing {
 
@@ -74,6 +75,27 @@ StorageWrite Entering(Epoch epoch, std::vector<RecordBatch> batches) {
   return write;
 }
 
+SnapshotManifest SnapshotBehind(const RecordBatch& last) {
+  SnapshotManifest manifest;
+  manifest.id = {.offset = last.end_offset(), .epoch = last.epoch};
+  manifest.chain_hash = last.chain_hash;
+  manifest.last_append_time_ms = last.append_time_ms;
+  return manifest;
+}
+
+SnapshotManifest SnapshotAt(int64_t offset, int32_t epoch) {
+  SnapshotManifest manifest;
+  manifest.id = {.offset = Offset(offset), .epoch = Epoch(epoch)};
+  return manifest;
+}
+
+SnapshotManifest Counted(SnapshotManifest manifest, const std::vector<std::string>& chunks) {
+  for (const std::string& chunk : chunks) {
+    CountChunk(chunk, manifest);
+  }
+  return manifest;
+}
+
 bool SameBatch(const RecordBatch& a, const RecordBatch& b) {
   return EncodeBatch(a) == EncodeBatch(b);
 }
@@ -111,16 +133,36 @@ absl::StatusOr<std::vector<RecordBatch>> ReadLog(Storage& storage, const LogRang
   return result.get_future().get();
 }
 
-absl::Status WriteSnapshot(Storage& storage, const SnapshotId& id,
-                           std::vector<std::string> chunks) {
-  std::promise<absl::Status> result;
+absl::StatusOr<SnapshotManifest> WriteSnapshot(Storage& storage, SnapshotManifest manifest,
+                                               std::vector<std::string> chunks) {
+  std::promise<absl::StatusOr<SnapshotManifest>> result;
   size_t next = 0;
   storage.WriteSnapshot(
-      id,
+      std::move(manifest),
       [&]() -> std::optional<std::string> {
         return next < chunks.size() ? std::optional(chunks[next++]) : std::nullopt;
       },
-      [&](absl::Status status) { result.set_value(status); });
+      [&](absl::StatusOr<SnapshotManifest> frozen) { result.set_value(std::move(frozen)); });
+  return result.get_future().get();
+}
+
+absl::Status WriteSnapshotChunk(Storage& storage, const SnapshotId& id, int64_t index,
+                                std::string chunk) {
+  std::promise<absl::Status> result;
+  storage.WriteSnapshotChunk(id, index, std::move(chunk),
+                             [&](absl::Status status) { result.set_value(status); });
+  return result.get_future().get();
+}
+
+absl::Status FreezeSnapshot(Storage& storage, const SnapshotManifest& manifest) {
+  std::promise<absl::Status> result;
+  storage.FreezeSnapshot(manifest, [&](absl::Status status) { result.set_value(status); });
+  return result.get_future().get();
+}
+
+absl::Status DeleteSnapshot(Storage& storage, const SnapshotId& id) {
+  std::promise<absl::Status> result;
+  storage.DeleteSnapshot(id, [&](absl::Status status) { result.set_value(status); });
   return result.get_future().get();
 }
 

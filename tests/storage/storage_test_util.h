@@ -54,6 +54,13 @@ StorageWrite Appending(std::vector<RecordBatch> batches);
 // A write of a quorum state and batches.
 StorageWrite Entering(Epoch epoch, std::vector<RecordBatch> batches = {});
 
+// The manifest of the state of everything up to the end of `last`, as its maker gives it.
+SnapshotManifest SnapshotBehind(const RecordBatch& last);
+// A manifest with an id alone.
+SnapshotManifest SnapshotAt(int64_t offset, int32_t epoch);
+// `manifest` with what the storage fills in for `chunks`.
+SnapshotManifest Counted(SnapshotManifest manifest, const std::vector<std::string>& chunks);
+
 bool SameBatch(const RecordBatch& a, const RecordBatch& b);
 
 RocksDbStorageOptions OptionsFor(const std::string& data_dir);
@@ -70,7 +77,12 @@ absl::StatusOr<OpenedStorage> OpenAndRecover(const RocksDbStorageOptions& option
 // The asynchronous calls, waited for.
 absl::Status Write(Storage& storage, StorageWrite write);
 absl::StatusOr<std::vector<RecordBatch>> ReadLog(Storage& storage, const LogRange& range);
-absl::Status WriteSnapshot(Storage& storage, const SnapshotId& id, std::vector<std::string> chunks);
+absl::StatusOr<SnapshotManifest> WriteSnapshot(Storage& storage, SnapshotManifest manifest,
+                                               std::vector<std::string> chunks);
+absl::Status WriteSnapshotChunk(Storage& storage, const SnapshotId& id, int64_t index,
+                                std::string chunk);
+absl::Status FreezeSnapshot(Storage& storage, const SnapshotManifest& manifest);
+absl::Status DeleteSnapshot(Storage& storage, const SnapshotId& id);
 absl::StatusOr<std::string> ReadChunk(Storage& storage, const SnapshotId& id, int64_t index);
 
 // Files below `directory` whose name ends in `suffix`, oldest (lowest number) first.

@@ -80,8 +80,7 @@ void CommitChecker::CheckQuorumHas(const BatchEnd& end) const {
   size_t holders = 0;
   for (const auto& [id, machine] : world_.controllers) {
     if (machine->is_voter()) {
-      const std::optional<BatchEnd> durable =
-          EndAt(machine->disk().batches(), world_.ghost.genesis(), end.end_offset);
+      const std::optional<BatchEnd> durable = EndAt(machine->disk(), end.end_offset);
       holders += durable.has_value() && durable->chain_hash == end.chain_hash ? 1 : 0;
     }
   }

@@ -73,8 +73,7 @@ void LogChecker::OnRequestSent(const SimProcess& process, const raft::SendReques
   if (fetch == nullptr) {
     return;
   }
-  const std::optional<BatchEnd> durable =
-      EndAt(process.storage().disk().batches(), world_.ghost.genesis(), fetch->fetch_offset);
+  const std::optional<BatchEnd> durable = EndAt(process.storage().disk(), fetch->fetch_offset);
   KVORUM_CHECK(durable.has_value() && durable->chain_hash == fetch->last_chain_hash &&
                    durable->epoch == fetch->last_fetched_epoch,
                "invariant 11 QuorumDurable: {} acknowledges {}/{}, which is not on its disk",
@@ -108,7 +107,7 @@ void LogChecker::OnTrace(const SimProcess& process, const raft::RaftTrace& trace
 
 void LogChecker::Sweep() {
   for (const auto& [id, machine] : world_.controllers) {
-    BatchEnd end = world_.ghost.genesis();
+    BatchEnd end = machine->disk().start();
     for (const auto& [offset, batch] : machine->disk().batches()) {
       const absl::Status status = CheckContinues(end, batch);
       KVORUM_CHECK(status.ok(), "invariant 7 Contiguity: disk of {}: {}", id, status.ToString());

@@ -6,11 +6,17 @@
 
 namespace kvorum::sim {
 
-LogMirror::LogMirror(const BatchEnd& genesis, const std::map<Offset, RecordBatch>& batches)
-    : genesis_(genesis) {
+LogMirror::LogMirror(const BatchEnd& start, const std::map<Offset, RecordBatch>& batches)
+    : start_(start) {
   for (const auto& [offset, batch] : batches) {
     Append(batch);
   }
+}
+
+void LogMirror::Install(const SnapshotManifest& snapshot) {
+  start_ = EndOf(snapshot);
+  ends_.clear();
+  batches_.clear();
 }
 
 void LogMirror::TruncateTo(Offset end_offset) {
@@ -33,8 +39,8 @@ size_t LogMirror::FirstAbove(Offset offset) const {
 }
 
 std::optional<BatchEnd> LogMirror::EndAt(Offset offset) const {
-  if (offset == genesis_.end_offset) {
-    return genesis_;
+  if (offset == start_.end_offset) {
+    return start_;
   }
   const size_t next = FirstAbove(offset);
   if (next == 0 || ends_[next - 1].end_offset != offset) {
@@ -43,13 +49,12 @@ std::optional<BatchEnd> LogMirror::EndAt(Offset offset) const {
   return ends_[next - 1];
 }
 
-std::optional<BatchEnd> EndAt(const std::map<Offset, RecordBatch>& batches, const BatchEnd& genesis,
-                              Offset offset) {
-  if (offset == genesis.end_offset) {
-    return genesis;
+std::optional<BatchEnd> EndAt(const MemoryDisk& disk, Offset offset) {
+  if (offset == disk.start().end_offset) {
+    return disk.start();
   }
-  auto it = batches.lower_bound(offset);
-  if (it == batches.begin()) {
+  auto it = disk.batches().lower_bound(offset);
+  if (it == disk.batches().begin()) {
     return std::nullopt;
   }
   --it;

@@ -33,7 +33,10 @@ class EffectExecutorTest : public testing::Test,
     seen.push_back(fmt::format("read {}-{}", range.from, range.to));
     read_done.push_back(std::move(done));
   }
-  void WriteSnapshot(const SnapshotId&, ChunkSource, WriteDone) override {}
+  void WriteSnapshot(SnapshotManifest, ChunkSource, SnapshotDone) override {}
+  void WriteSnapshotChunk(const SnapshotId&, int64_t, std::string, WriteDone) override {}
+  void FreezeSnapshot(const SnapshotManifest&, WriteDone) override {}
+  void DeleteSnapshot(const SnapshotId&, WriteDone) override {}
   void ReadSnapshotChunk(const SnapshotId&, int64_t, ChunkDone) override {}
   // The rest of the world
   void Send(raft::SendRequest request) override {

@@ -18,14 +18,13 @@ TEST(KeyCodecTest, LogKeysAreInTheOrderOfOffsets) {
   EXPECT_EQ(ParseLogKey("short"), std::nullopt);
 }
 
-TEST(KeyCodecTest, ChunksOfASnapshotAreContiguousAndInOrder) {
-  EXPECT_LT(ChunkKey(Id(7, 2), 0), ChunkKey(Id(7, 2), 1));
-  EXPECT_LT(ChunkKey(Id(7, 2), 255), ChunkKey(Id(7, 2), 256));
-  EXPECT_LT(ChunkKey(Id(7, 2), 1 << 20), EndOfChunks(Id(7, 2)));
-  EXPECT_LT(EndOfChunks(Id(7, 2)), ChunkKey(Id(7, 3), 0));
-  EXPECT_LT(EndOfChunks(Id(7, 9)), ChunkKey(Id(8, 1), 0));
-  EXPECT_EQ(ParseChunkKey(ChunkKey(Id(7, 2), 5)), Id(7, 2));
-  EXPECT_EQ(ParseChunkKey("short"), std::nullopt);
+TEST(KeyCodecTest, ChunksOfASerialStandTogetherInOrder) {
+  EXPECT_LT(ChunkKey(1, 5), ChunkKey(1, 6));
+  EXPECT_LT(ChunkKey(1, 255), ChunkKey(1, 256));
+  EXPECT_LT(ChunkKey(1, int64_t{1} << 62), EndOfChunks(1));
+  EXPECT_EQ(EndOfChunks(1), ChunkKey(2, 0));
+  EXPECT_EQ(ParseChunkSerial(ChunkKey(7, 3)), 7);
+  EXPECT_EQ(ParseChunkSerial("short"), std::nullopt);
 }
 
 TEST(KeyCodecTest, FrozenSnapshotKeysAreInTheOrderOfOffsets) {

@@ -16,13 +16,13 @@ using testing::LogBuilder;
 
 // The verdict on a log of `batches` beside a quorum state of `epoch`.
 absl::StatusOr<RecoveredState> Verify(const std::vector<RecordBatch>& batches, Epoch epoch) {
-  LogVerifier verifier(kCluster);
+  LogVerifier verifier(EmptyLogEnd(kCluster));
   for (const RecordBatch& batch : batches) {
     if (const absl::Status status = verifier.AddBatch(batch.base_offset, batch); !status.ok()) {
       return status;
     }
   }
-  return std::move(verifier).Finish(InEpoch(epoch), std::nullopt);
+  return std::move(verifier).Finish(InEpoch(epoch), {});
 }
 
 std::vector<RecordBatch> ThreeBatches() {
@@ -41,7 +41,7 @@ void ExpectRefused(const absl::StatusOr<RecoveredState>& verdict, const char* te
 }
 
 TEST(LogVerifierTest, AcceptsAnEmptyDirectory) {
-  const auto state = LogVerifier(kCluster).Finish(std::nullopt, std::nullopt);
+  const auto state = LogVerifier(EmptyLogEnd(kCluster)).Finish(std::nullopt, {});
   ASSERT_TRUE(state.ok()) << state.status();
   EXPECT_EQ(state->quorum_state, QuorumState());
   EXPECT_EQ(state->log_start_offset, Offset(0));
@@ -103,22 +103,53 @@ TEST(LogVerifierTest, RefusesALogNewerThanItsQuorumState) {
 }
 
 TEST(LogVerifierTest, RefusesALogWithoutQuorumState) {
-  LogVerifier verifier(kCluster);
+  LogVerifier verifier(EmptyLogEnd(kCluster));
   const RecordBatch first = ThreeBatches()[0];
   ASSERT_TRUE(verifier.AddBatch(Offset(0), first).ok());
-  ExpectRefused(std::move(verifier).Finish(std::nullopt, std::nullopt),
+  ExpectRefused(std::move(verifier).Finish(std::nullopt, {}),
                 "quorum state (epoch and vote) is missing");
+}
+
+SnapshotManifest SnapshotAt(int64_t offset) {
+  SnapshotManifest manifest;
+  manifest.id = {.offset = Offset(offset), .epoch = Epoch(2)};
+  return manifest;
+}
+
+// The verdict on a log whose first two batches were removed.
+absl::StatusOr<RecoveredState> VerifyTail(std::vector<SnapshotManifest> snapshots) {
+  const std::vector<RecordBatch> batches = ThreeBatches();
+  LogVerifier verifier(EndOf(batches[1]));
+  EXPECT_TRUE(verifier.AddBatch(Offset(3), batches[2]).ok());
+  return std::move(verifier).Finish(InEpoch(Epoch(2)), std::move(snapshots));
+}
+
+TEST(LogVerifierTest, AcceptsALogWithoutItsBeginningBesideItsSnapshot) {
+  const auto state = VerifyTail({SnapshotAt(3), SnapshotAt(8)});
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->log_start_offset, Offset(3));
+  EXPECT_EQ(state->epoch_at_start, Epoch(2));
+  EXPECT_EQ(state->chain_at_start, ThreeBatches()[1].chain_hash);
+  EXPECT_EQ(state->snapshots.size(), 2u);
+  EXPECT_TRUE(VerifyTail({SnapshotAt(8)}).ok());  // a newer one holds it too
+}
+
+// KAFKA-14240
+TEST(LogVerifierTest, RefusesALogWithoutItsBeginningAndNoSnapshotOfIt) {
+  ExpectRefused(VerifyTail({}), "starts at offset 3, but of the 0 snapshots");
+  ExpectRefused(VerifyTail({SnapshotAt(2)}), "starts at offset 3, but of the 1 snapshots");
 }
 
 TEST(LogVerifierTest, RefusesARowUnderAnothersKey) {
   const std::string frame = EncodeBatch(ThreeBatches()[0]);
-  ExpectRefused(LogVerifier(kCluster).AddFrame(Offset(5), frame),
+  ExpectRefused(LogVerifier(EmptyLogEnd(kCluster)).AddFrame(Offset(5), frame),
                 "row at offset 5 holds the batch of offset 0");
 }
 
 TEST(LogVerifierTest, RefusesARowWithMoreThanItsBatch) {
   const std::string frame = EncodeBatch(ThreeBatches()[0]) + "x";
-  ExpectRefused(LogVerifier(kCluster).AddFrame(Offset(0), frame), "1 bytes after its batch");
+  ExpectRefused(LogVerifier(EmptyLogEnd(kCluster)).AddFrame(Offset(0), frame),
+                "1 bytes after its batch");
 }
 
 TEST(LogVerifierTest, RefusesEveryFlippedByteOfARow) {
@@ -126,7 +157,7 @@ TEST(LogVerifierTest, RefusesEveryFlippedByteOfARow) {
   for (size_t i = 0; i < frame.size(); ++i) {
     std::string damaged = frame;
     damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
-    EXPECT_FALSE(LogVerifier(kCluster).AddFrame(Offset(0), damaged).ok()) << i;
+    EXPECT_FALSE(LogVerifier(EmptyLogEnd(kCluster)).AddFrame(Offset(0), damaged).ok()) << i;
   }
 }
 

@@ -106,32 +106,40 @@ TEST_F(MemoryStorageTest, ReadsWholeBatchesUpToTheLimit) {
   EXPECT_TRUE(absl::IsNotFound(read(6, 9, 1).status()));
 }
 
-TEST_F(MemoryStorageTest, SnapshotsExistOnceWrittenWhole) {
-  const SnapshotId id{.offset = Offset(9), .epoch = Epoch(2)};
-  int chunks = 0;
-  bool written = false;
-  storage_->WriteSnapshot(
-      id,
-      [&]() -> std::optional<std::string> {
-        return chunks < 2 ? std::optional("chunk " + std::to_string(chunks++)) : std::nullopt;
-      },
-      [&](const absl::Status& status) { written = status.ok(); });
-  EXPECT_EQ(disk_.latest_snapshot(), std::nullopt);
-  storage_->CompleteAll();
-  EXPECT_TRUE(written);
-  EXPECT_EQ(Restart()->latest_snapshot, id);
-  const auto read = [&](const SnapshotId& which, int64_t index) {
-    absl::StatusOr<std::string> result;
-    storage_->ReadSnapshotChunk(which, index,
-                                [&](absl::StatusOr<std::string> r) { result = std::move(r); });
-    storage_->CompleteAll();
-    return result;
+TEST_F(MemoryStorageTest, ASnapshotIsFrozenByAWriteOfItsOwn) {
+  bool frozen = false;
+  const SnapshotManifest manifest = testing::SnapshotAt(9, 2);
+  const auto begin = [&] {
+    storage_->WriteSnapshot(
+        manifest,
+        [chunks = 0]() mutable -> std::optional<std::string> {
+          return chunks < 2 ? std::optional("chunk " + std::to_string(chunks++)) : std::nullopt;
+        },
+        [&](const absl::StatusOr<SnapshotManifest>& done) { frozen = done.ok(); });
   };
-  EXPECT_EQ(*read(id, 1), "chunk 1");
-  EXPECT_TRUE(absl::IsOutOfRange(read(id, 2).status()));
-  EXPECT_TRUE(absl::IsOutOfRange(read(id, -1).status()));
-  const SnapshotId other{.offset = Offset(9), .epoch = Epoch(3)};
-  EXPECT_EQ(GetErrorReason(read(other, 0).status()), ErrorReason::kSnapshotNotFound);
+  begin();
+  EXPECT_TRUE(storage_->CompleteNextRead());
+  EXPECT_FALSE(frozen);
+  storage_->Crash();
+  EXPECT_TRUE(Restart()->snapshots.empty());
+  begin();
+  EXPECT_TRUE(storage_->CompleteNextRead());
+  storage_->Crash(/*survivors=*/1);  // the row was on its way
+  EXPECT_FALSE(frozen);
+  EXPECT_EQ(Restart()->snapshots.size(), 1u);
+}
+
+TEST_F(MemoryStorageTest, ReceivedChunksAreLostInACrash) {
+  storage_->WriteSnapshotChunk({.offset = Offset(9), .epoch = Epoch(2)}, 0, "chunk",
+                               [](const absl::Status& status) { EXPECT_TRUE(status.ok()); });
+  storage_->CompleteAll();
+  storage_->Crash();
+  EXPECT_TRUE(Restart().ok());
+  absl::Status frozen;
+  storage_->FreezeSnapshot(testing::Counted(testing::SnapshotAt(9, 2), {"chunk"}),
+                           [&](absl::Status status) { frozen = std::move(status); });
+  storage_->CompleteAll();
+  EXPECT_TRUE(absl::IsDataLoss(frozen)) << frozen;
 }
 
 TEST_F(MemoryStorageTest, RefusesADamagedDisk) {
