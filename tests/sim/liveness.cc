@@ -19,6 +19,11 @@ constexpr Duration kQuietTime = seconds(4);
 constexpr int kMaxLateElections = 3;
 // Heartbeats, long polls and NoOps cost some tens of turns; a loop that spins costs thousands.
 constexpr uint64_t kMaxQuietTurnsPerSecond = 600;
+// A commit is pushed to the followers, on a calm network within some round trips (KAFKA-13959).
+constexpr Duration kCommitLagSlice = milliseconds(20);
+constexpr Duration kMaxCommitLag = milliseconds(150);
+// Batches of an idle cluster beyond its NoOps: fences, in-sync replicas.
+constexpr int64_t kIdleBatches = 50;
 
 }  // namespace
 
@@ -43,9 +48,9 @@ void Liveness::ChooseCore() {
 }
 
 void Liveness::StartEverybody() {
-  const bool send_only = world_.options.liveness == LivenessMode::kMinoritySendOnly;
+  const bool down = world_.options.liveness == LivenessMode::kMinorityDown;
   for (const auto& [id, machine] : world_.controllers) {
-    if (!others_.contains(id) || send_only) {
+    if (!others_.contains(id) || !down) {
       if (!machine->is_up()) {
         machine->Start();
       }
@@ -54,10 +59,7 @@ void Liveness::StartEverybody() {
     }
   }
   for (const NodeId id : others_) {
-    world_.log.Hit(send_only ? Mark::kLivenessWithSendOnlyNode : Mark::kLivenessWithMinorityDown);
-    for (const auto& [other, machine] : world_.controllers) {
-      world_.network->CutLink(other, id);
-    }
+    CutOff(id);
     for (const auto& broker : brokers_) {
       world_.cut_paths.insert({broker->id(), id});
     }
@@ -75,6 +77,42 @@ void Liveness::StartEverybody() {
     } else if (!stays_dead && !broker->is_up()) {
       broker->Start();
     }
+  }
+}
+
+void Liveness::CutOff(NodeId id) {
+  switch (world_.options.liveness) {
+    case LivenessMode::kAllHealthy:
+      return;
+    case LivenessMode::kMinorityDown:
+      world_.log.Hit(Mark::kLivenessWithMinorityDown);
+      break;
+    case LivenessMode::kMinoritySendOnly:
+      world_.log.Hit(Mark::kLivenessWithSendOnlyNode);
+      break;
+    case LivenessMode::kMinorityHalfLinked:
+      world_.log.Hit(Mark::kLivenessWithHalfLinkedNode);
+      break;
+  }
+  for (const auto& [other, machine] : world_.controllers) {
+    world_.network->CutLink(other, id);
+    if (world_.options.liveness == LivenessMode::kMinorityHalfLinked) {
+      world_.network->CutLink(id, other);
+    }
+  }
+}
+
+// Now that there is a leader, one that reaches all but the leader must not disturb the others:
+// before, it might have won an election, rightly.
+void Liveness::HalfLinkOthers() {
+  const SimProcess* leader = Leader();
+  if (world_.options.liveness != LivenessMode::kMinorityHalfLinked || leader == nullptr) {
+    return;
+  }
+  world_.network->HealLinks();
+  for (const NodeId id : others_) {
+    world_.network->CutLink(id, leader->id().node);
+    world_.network->CutLink(leader->id().node, id);
   }
 }
 
@@ -111,6 +149,7 @@ void Liveness::Run() {
     missing = Missing();
   }
   KVORUM_CHECK(missing.empty(), "liveness: {}", missing);
+  HalfLinkOthers();
   CheckStaysQuiet();
 }
 
@@ -206,21 +245,59 @@ std::string Liveness::Missing() {
   return MissingInBrokers();
 }
 
+void Liveness::RunQuietly(Duration length) {
+  const TimePoint end = world_.queue.now() + length;
+  while (world_.queue.now() < end) {
+    RunFor(kCommitLagSlice);
+    CheckCommitLag();
+  }
+}
+
+// Whatever the leader knew to be committed some time ago, its followers know now.
+void Liveness::CheckCommitLag() {
+  const SimProcess* leader = Leader();
+  if (leader == nullptr || leader->node().core().epoch() != commits_epoch_) {
+    commits_.clear();
+    commits_epoch_ = leader == nullptr ? Epoch(0) : leader->node().core().epoch();
+    return;
+  }
+  const TimePoint now = world_.queue.now();
+  commits_.emplace_back(now, leader->node().core().high_watermark().value_or(Offset(0)));
+  Offset expected(0);
+  while (commits_.front().first + kMaxCommitLag <= now) {
+    expected = commits_.front().second;
+    commits_.pop_front();
+  }
+  for (const NodeId id : core_) {
+    const SimProcess* process = world_.RunningOn(id);
+    const Offset known = process->node().core().high_watermark().value_or(Offset(0));
+    KVORUM_CHECK(known >= expected,
+                 "liveness: L3: node {} has not heard that {} is committed, only {}", id, expected,
+                 known);
+  }
+}
+
 // A node that can only send may bring a higher epoch from before, and so cause an election or two.
 void Liveness::CheckStaysQuiet() {
   const Duration length = kQuietTime + world_.options.fetch_timeout * 2;
   std::map<NodeId, uint64_t> turns;
+  size_t batches = 0;
   for (int elections = 0;; ++elections) {
     const std::optional<Epoch> epoch = LeaderEpoch();
     for (const NodeId id : core_) {
       turns[id] = world_.RunningOn(id)->turns();
     }
-    RunFor(length);
+    batches = world_.ghost.batches().size();
+    RunQuietly(length);
     if (epoch.has_value() && LeaderEpoch() == epoch) {
       break;
     }
     KVORUM_CHECK(elections < kMaxLateElections, "liveness: L1: elections without a fault");
   }
+  const int64_t no_ops = 2 * (length / world_.options.max_idle_interval);
+  const auto grown = static_cast<int64_t>(world_.ghost.batches().size() - batches);
+  KVORUM_CHECK(grown <= no_ops + kIdleBatches,
+               "liveness: L9: {} batches are committed while nothing happens", grown);
   for (const NodeId id : core_) {
     const uint64_t per_second =
         (world_.RunningOn(id)->turns() - turns[id]) / static_cast<uint64_t>(length / seconds(1));

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/base/random.h"
@@ -15,8 +17,8 @@ namespace kvorum::sim {
 
 // What must come true once faults stop, while a majority of the voters is well: L1 one leader and
 // no more elections, L2 writes commit, L3 all agree, L4 every call ends, L5 streams catch up, L6
-// brokers are fenced and unfenced. And that a quiet cluster stays quiet (40 Bounded). Owned by the
-// simulation.
+// brokers are fenced and unfenced, L9 the log of an idle cluster hardly grows. And that a quiet
+// cluster stays quiet (40 Bounded). Owned by the simulation.
 class Liveness {
  public:
   using Brokers = std::vector<std::unique_ptr<SimBroker>>;
@@ -30,7 +32,11 @@ class Liveness {
  private:
   void ChooseCore();
   void StartEverybody();
+  void CutOff(NodeId id);
+  void HalfLinkOthers();
   void RunFor(Duration length);
+  void RunQuietly(Duration length);
+  void CheckCommitLag();
   void CheckStaysQuiet();
   // What is still missing; empty: nothing.
   std::string Missing();
@@ -44,9 +50,11 @@ class Liveness {
   Clients& clients_;
   Random random_;
   std::set<NodeId> core_;         // voters that must work
-  std::set<NodeId> others_;       // that stay down or can only send
+  std::set<NodeId> others_;       // that stay down or are cut off in part
   std::optional<Offset> target_;  // everything below it must reach everybody
   bool final_puts_started_ = false;
+  std::deque<std::pair<TimePoint, Offset>> commits_;  // what the leader knew lately, and when
+  Epoch commits_epoch_;
 };
 
 }  // namespace kvorum::sim

@@ -1,6 +1,7 @@
 #include "tests/sim/nemesis.h"
 
 #include <iterator>
+#include <map>
 
 #include "tests/sim/checkers/checks.h"
 #include "tests/sim/sim_network.h"
@@ -12,29 +13,66 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr Duration kReviveInterval = milliseconds(250);
+constexpr int64_t kMaxWeightFactor = 4;
+// A clock may run at half or at twice the right speed.
+constexpr int64_t kSlowestClockPpm = -500'000;
+constexpr int64_t kFastestClockPpm = 1'000'000;
+// A disk slower than this would still be busy long after the faults have ended.
+constexpr Duration kEndlessDiskDelay = std::chrono::seconds(1);
+
+uint64_t HashOf(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a
+  for (const char c : text) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  }
+  return hash;
+}
 
 }  // namespace
 
+const std::vector<Nemesis::Fault>& Nemesis::Faults() {
+  static const std::vector<Fault> faults = {
+      {"crash", 6, 2, &Nemesis::CrashOne},
+      {"crash_all", 2, 2, &Nemesis::CrashAll},
+      {"shutdown", 4, 2, &Nemesis::ShutDownOne},
+      {"pause", 4, 2, &Nemesis::PauseOne},
+      {"partition", 4, 2, &Nemesis::Partition},
+      {"one_way", 4, 2, &Nemesis::CutOneWay},
+      {"clog", 3, 2, &Nemesis::Clog},
+      {"slow_disk", 3, 2, &Nemesis::SlowDisk},
+      {"storage_failure", 2, 2, &Nemesis::FailStorage},
+      {"damage", 2, 3, &Nemesis::DamageDisk},
+      {"clock_rate", 2, 2, &Nemesis::BendClock},
+      {"wall_clock", 1, 2, &Nemesis::JumpWallClock},
+      {"intruder", 12, 2, &Nemesis::StrikeAsIntruder},
+      {"broker_stop", 4, 2, &Nemesis::StopBroker},
+      {"broker_partition", 2, 2, &Nemesis::CutBroker},
+      {"stream_cut", 6, 2, &Nemesis::CutStream},
+  };
+  return faults;
+}
+
+size_t Nemesis::DrawWeight(uint64_t seed, const Fault& fault) {
+  Random random(seed ^ HashOf(fault.name));
+  const auto factor = static_cast<size_t>(LogUniform(random, 1, kMaxWeightFactor));
+  return random.OneIn(1, fault.one_seed_in) ? fault.weight * factor : 0;
+}
+
+std::string Nemesis::Describe(uint64_t seed) {
+  std::string text;
+  for (const Fault& fault : Faults()) {
+    if (const size_t weight = DrawWeight(seed, fault); weight > 0) {
+      text += fmt::format("{}{}:{}", text.empty() ? "" : ",", fault.name, weight);
+    }
+  }
+  return text;
+}
+
 Nemesis::Nemesis(World& world, Brokers& brokers, Random random)
     : world_(world), brokers_(brokers), random_(random), intruder_(world, random_.Fork()) {
-  const NemesisOptions& options = world.options.nemesis;
-  const auto allow = [this](bool on, Action action, int weight) {
-    actions_.insert(actions_.end(), on ? static_cast<size_t>(weight) : 0, action);
-  };
-  allow(options.crash, &Nemesis::CrashOne, 3);
-  allow(options.crash_all, &Nemesis::CrashAll, 1);
-  allow(options.shutdown, &Nemesis::ShutDownOne, 2);
-  allow(options.pause, &Nemesis::PauseOne, 2);
-  allow(options.partition, &Nemesis::Partition, 2);
-  allow(options.one_way, &Nemesis::CutOneWay, 2);
-  allow(options.partition || options.one_way, &Nemesis::Heal, 3);
-  allow(options.slow_disk, &Nemesis::SlowDisk, 1);
-  allow(options.storage_failure, &Nemesis::FailStorage, 1);
-  allow(options.intruder, &Nemesis::StrikeAsIntruder, 6);
-  allow(options.broker_crash, &Nemesis::StopBroker, 2);
-  allow(options.broker_partition, &Nemesis::CutBroker, 1);
-  allow(options.broker_partition, &Nemesis::Heal, 1);
-  allow(options.stream_cut, &Nemesis::CutStream, 3);
+  for (const Fault& fault : Faults()) {
+    actions_.insert(actions_.end(), DrawWeight(world.options.seed, fault), fault.action);
+  }
 }
 
 void Nemesis::Start() {
@@ -49,8 +87,10 @@ void Nemesis::Stop() {
   Heal();
   world_.network_faults = CalmNetwork();
   for (const auto& [id, machine] : world_.controllers) {
+    const bool hangs = machine->disk_faults().max_delay > kEndlessDiskDelay;
     machine->disk_faults() = CalmDisk();
-    if (machine->is_up() && machine->process()->storage().is_doomed()) {
+    machine->CalmClock();
+    if (machine->is_up() && (hangs || machine->process()->storage().is_doomed())) {
       machine->Crash();
     } else if (machine->is_up()) {
       machine->process()->PauseUntil(world_.queue.now());
@@ -59,18 +99,12 @@ void Nemesis::Stop() {
 }
 
 void Nemesis::ScheduleNext() {
-  const Duration mean = world_.options.nemesis.mean_interval;
-  world_.queue.After(DrawBetween(random_, {}, mean * 2), [this] {
+  world_.queue.After(DrawBetween(random_, {}, world_.options.nemesis_interval * 2), [this] {
     if (!is_stopped_) {
-      Act();
+      (this->*actions_[random_.Below(actions_.size())])();
       ScheduleNext();
     }
   });
-}
-
-void Nemesis::Act() {
-  const Action action = actions_[random_.Below(actions_.size())];
-  (this->*action)();
 }
 
 void Nemesis::Revive() {
@@ -79,11 +113,7 @@ void Nemesis::Revive() {
   }
   for (const auto& [id, machine] : world_.controllers) {
     if (!machine->is_up() && random_.OneIn(1, 8)) {
-      if (world_.options.nemesis.damage && random_.OneIn(1, 3)) {
-        machine->TryDamage();
-      }
       world_.log.Hit(Mark::kRestart);
-      machine->JumpWallClock(random_.Between(-600'000, 600'000));
       machine->Start();
     }
   }
@@ -109,6 +139,8 @@ SimProcess* Nemesis::DrawProcess() {
       leader != nullptr && random_.OneIn(1, 2) ? leader : DrawMachine()->process();
   return process == nullptr || process->has_failed() ? nullptr : process;
 }
+
+// --- processes ---
 
 void Nemesis::CrashOne() {
   if (SimProcess* process = DrawProcess()) {
@@ -137,26 +169,45 @@ void Nemesis::ShutDownOne() {
 
 void Nemesis::PauseOne() {
   if (SimProcess* process = DrawProcess()) {
-    const Duration length = milliseconds(LogUniform(random_, 50, 12'000));
+    const Duration length = milliseconds(LogUniform(random_, 50, 24'000));
     world_.log.Hit(Mark::kPause);
     world_.log.Line("pause {} for {} ms", process->id(), length / milliseconds(1));
     process->PauseUntil(world_.queue.now() + length);
   }
 }
 
+// --- network ---
+
 void Nemesis::CutBothWays(NodeId a, NodeId b) {
+  world_.log.Line("partition {} | {}", a, b);
   world_.network->CutLink(a, b);
   world_.network->CutLink(b, a);
 }
 
 void Nemesis::Partition() {
-  world_.network->HealLinks();
   world_.log.Hit(Mark::kPartition);
-  // Side 0 and side 1 can't talk. A bridge stands on both sides and talks to everybody.
-  const bool with_bridge = random_.OneIn(1, 3);
-  std::map<NodeId, uint64_t> sides;
+  switch (random_.Below(4)) {
+    case 0:
+      Isolate();
+      break;
+    case 1:
+      Ring();
+      break;
+    case 2:
+      Split(/*with_bridge=*/true);
+      break;
+    default:
+      Split(/*with_bridge=*/false);
+      break;
+  }
+  HealLater();
+}
+
+// Two sides; with a bridge, one machine still reaches both.
+void Nemesis::Split(bool with_bridge) {
+  std::map<NodeId, bool> sides;
   for (const auto& [id, machine] : world_.controllers) {
-    sides[id] = random_.Below(2);
+    sides[id] = random_.OneIn(1, 2);
   }
   const NodeId bridge = DrawMachine()->id();
   if (with_bridge) {
@@ -166,9 +217,36 @@ void Nemesis::Partition() {
     for (const auto& [b, side_b] : sides) {
       const bool bridged = with_bridge && (a == bridge || b == bridge);
       if (a < b && side_a != side_b && !bridged) {
-        world_.log.Line("partition {} | {}", a, b);
         CutBothWays(a, b);
       }
+    }
+  }
+}
+
+// Everybody reaches two neighbours only.
+void Nemesis::Ring() {
+  std::vector<NodeId> ring;
+  for (const auto& [id, machine] : world_.controllers) {
+    ring.insert(ring.begin() + static_cast<int64_t>(random_.Below(ring.size() + 1)), id);
+  }
+  if (ring.size() > 3) {
+    world_.log.Hit(Mark::kRingPartition);
+  }
+  for (size_t a = 0; a < ring.size(); ++a) {
+    for (size_t b = a + 2; b < ring.size(); ++b) {
+      if (a != 0 || b != ring.size() - 1) {
+        CutBothWays(ring[a], ring[b]);
+      }
+    }
+  }
+}
+
+void Nemesis::Isolate() {
+  const SimProcess* process = DrawProcess();
+  const NodeId lonely = process == nullptr ? DrawMachine()->id() : process->id().node;
+  for (const auto& [id, machine] : world_.controllers) {
+    if (id != lonely) {
+      CutBothWays(lonely, id);
     }
   }
 }
@@ -179,6 +257,24 @@ void Nemesis::CutOneWay() {
   world_.log.Hit(Mark::kOneWayLink);
   world_.log.Line("cut {} -> {}", from, to);
   world_.network->CutLink(from, to);
+  HealLater();
+}
+
+void Nemesis::Clog() {
+  const NodeId from = DrawMachine()->id();
+  const NodeId to = DrawMachine()->id();
+  const Duration length = milliseconds(LogUniform(random_, 50, 5000));
+  world_.log.Hit(Mark::kCloggedLink);
+  world_.log.Line("clog {} -> {} for {} ms", from, to, length / milliseconds(1));
+  world_.network->ClogLink(from, to, world_.queue.now() + length);
+}
+
+void Nemesis::HealLater() {
+  world_.queue.After(milliseconds(LogUniform(random_, 100, 20'000)), [this] {
+    if (!is_stopped_) {
+      Heal();
+    }
+  });
 }
 
 void Nemesis::Heal() {
@@ -188,12 +284,20 @@ void Nemesis::Heal() {
   world_.cut_paths.clear();
 }
 
+void Nemesis::StrikeAsIntruder() { intruder_.Strike(); }
+
+// --- disks and clocks ---
+
+// From a little slower than usual to one that seems to hang.
 void Nemesis::SlowDisk() {
   SimController* machine = DrawMachine();
   world_.log.Hit(Mark::kSlowDisk);
   machine->disk_faults() = world_.options.disk;
   if (random_.OneIn(1, 2)) {
-    machine->disk_faults().max_delay += milliseconds(LogUniform(random_, 50, 3000));
+    machine->disk_faults().max_delay += milliseconds(LogUniform(random_, 50, 10'000));
+    if (machine->disk_faults().max_delay > kEndlessDiskDelay) {
+      world_.log.Hit(Mark::kHangingDisk);
+    }
     world_.log.Line("slow disk on {}", machine->id());
   }
 }
@@ -209,7 +313,33 @@ void Nemesis::FailStorage() {
   }
 }
 
-void Nemesis::StrikeAsIntruder() { intruder_.Strike(); }
+void Nemesis::DamageDisk() {
+  for (const auto& [id, machine] : world_.controllers) {
+    if (!machine->is_up()) {
+      machine->TryDamage();
+    }
+  }
+}
+
+void Nemesis::BendClock() {
+  SimController* machine = DrawMachine();
+  if (random_.OneIn(1, 3)) {
+    machine->CalmClock();
+    return;
+  }
+  const int64_t ppm = random_.OneIn(1, 2) ? -LogUniform(random_, 1000, -kSlowestClockPpm)
+                                          : LogUniform(random_, 1000, kFastestClockPpm);
+  world_.log.Hit(Mark::kClockRate);
+  world_.log.Line("clock of {} is {} ppm fast", machine->id(), ppm);
+  machine->SetClockDrift(ppm);
+}
+
+void Nemesis::JumpWallClock() {
+  world_.log.Hit(Mark::kWallClockJump);
+  DrawMachine()->JumpWallClock(random_.Between(-3'600'000, 3'600'000));
+}
+
+// --- brokers ---
 
 void Nemesis::StopBroker() {
   SimBroker& broker = DrawBroker();
@@ -236,6 +366,7 @@ void Nemesis::CutBroker() {
       world_.cut_paths.insert({actor, id});
     }
   }
+  HealLater();
 }
 
 void Nemesis::CutStream() { DrawBroker().CutStream(); }

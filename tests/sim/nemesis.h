@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/base/random.h"
@@ -10,8 +12,10 @@
 
 namespace kvorum::sim {
 
-// Breaks things: draws one of the actions its options allow, again and again, and brings the dead
-// back some time later. Owned by the simulation.
+// Breaks things: each seed draws which kinds of faults there are and how often each comes ("swarm
+// testing": some bugs show only when other faults are rare), then one comes after the other, and
+// the dead are brought back some time later. A new kind is a row of kFaults in nemesis.cc. Owned by
+// the simulation.
 class Nemesis {
  public:
   using Brokers = std::vector<std::unique_ptr<SimBroker>>;
@@ -22,11 +26,22 @@ class Nemesis {
   // No more faults, and those under way end: links, disks and clocks are sound. The dead stay dead.
   void Stop();
 
+  // The kinds of faults `seed` draws.
+  static std::string Describe(uint64_t seed);
+
  private:
   using Action = void (Nemesis::*)();
+  struct Fault {
+    std::string_view name;
+    uint32_t weight;       // among the others, before the seed's own factor
+    uint32_t one_seed_in;  // has it
+    Action action;
+  };
+  static const std::vector<Fault>& Faults();
+  // How often `fault` comes in the runs of `seed`; 0: never. Independent of all other rows.
+  static size_t DrawWeight(uint64_t seed, const Fault& fault);
 
   void ScheduleNext();
-  void Act();
   void Revive();
 
   void CrashOne();
@@ -35,24 +50,32 @@ class Nemesis {
   void PauseOne();
   void Partition();
   void CutOneWay();
-  void Heal();
+  void Clog();
   void SlowDisk();
   void FailStorage();
+  void DamageDisk();
+  void BendClock();
+  void JumpWallClock();
   void StrikeAsIntruder();
   void StopBroker();
   void CutBroker();
   void CutStream();
 
+  void Heal();
+  void HealLater();
   SimController* DrawMachine();
   SimProcess* DrawProcess();
   SimBroker& DrawBroker() { return *brokers_[random_.Below(brokers_.size())]; }
   void CutBothWays(NodeId a, NodeId b);
+  void Split(bool with_bridge);
+  void Ring();
+  void Isolate();
 
   World& world_;
   Brokers& brokers_;
   Random random_;
   Intruder intruder_;
-  std::vector<Action> actions_;
+  std::vector<Action> actions_;  // each as often as it weighs
   bool is_stopped_ = false;
 };
 

@@ -57,27 +57,27 @@ void DrawNetwork(Random& random, SimOptions& options) {
   network.drop_permille = MaybePermille(random, 300);
   network.duplicate_permille = MaybePermille(random, 500);
   network.misroute_permille = MaybePermille(random, 20);
+  network.damage_permille = random.OneIn(1, 4) ? MaybePermille(random, 20) : 0;
+  network.stale_permille = random.OneIn(1, 2) ? MaybePermille(random, 1000) : 0;
   options.disk.min_delay = microseconds(LogUniform(random, 20, 2000));
   options.disk.max_delay = options.disk.min_delay + microseconds(LogUniform(random, 50, 100'000));
 }
 
-void DrawNemesis(Random& random, SimOptions& options) {
-  NemesisOptions& nemesis = options.nemesis;
-  nemesis.mean_interval = LogUniformMs(random, 200, 6000);
-  const auto coin = [&random] { return random.OneIn(1, 2); };
-  nemesis.crash = coin();
-  nemesis.crash_all = coin();
-  nemesis.shutdown = coin();
-  nemesis.pause = coin();
-  nemesis.partition = coin();
-  nemesis.one_way = coin();
-  nemesis.slow_disk = coin();
-  nemesis.storage_failure = coin();
-  nemesis.damage = random.OneIn(1, 4);
-  nemesis.intruder = coin();
-  nemesis.broker_crash = coin();
-  nemesis.broker_partition = coin();
-  nemesis.stream_cut = coin();
+int DrawVoters(Random& random) {
+  const uint64_t percent = random.Below(100);
+  return percent < 10   ? 1
+         : percent < 15 ? 2
+         : percent < 65 ? 3
+         : percent < 70 ? 4
+         : percent < 95 ? 5
+                        : 7;
+}
+
+LivenessMode DrawLiveness(Random& random) {
+  return random.OneIn(2, 5)   ? LivenessMode::kAllHealthy
+         : random.OneIn(1, 3) ? LivenessMode::kMinorityDown
+         : random.OneIn(1, 2) ? LivenessMode::kMinoritySendOnly
+                              : LivenessMode::kMinorityHalfLinked;
 }
 
 }  // namespace
@@ -104,8 +104,8 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
   SimOptions options;
   options.seed = seed;
   options.fault_phase = fault_phase;
-  options.voters = random.OneIn(1, 12) ? 1 : random.OneIn(2, 3) ? 3 : 5;
-  options.observers = random.OneIn(1, 4) ? 1 : 0;
+  options.voters = DrawVoters(random);
+  options.observers = random.OneIn(1, 2) ? 0 : static_cast<int>(random.Between(1, 3));
   options.brokers = static_cast<int>(random.Between(1, 4));
   DrawTimeouts(random, options);
   DrawLimits(random, options);
@@ -113,15 +113,15 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
   options.max_turn_delay = microseconds(LogUniform(random, 10, 3000));
   options.max_clock_drift_ppm =
       random.OneIn(1, 2) ? static_cast<int>(LogUniform(random, 10, 100'000)) : 0;
-  DrawNemesis(random, options);
+  options.nemesis_interval = LogUniformMs(random, 200, 6000);
   options.workload.clients = static_cast<int>(random.Between(1, 5));
   options.workload.mean_think_time = LogUniformMs(random, 20, 600);
   options.workload.keys = static_cast<int>(random.Between(1, 20));
   options.workload.max_value_bytes = static_cast<uint32_t>(LogUniform(random, 16, 2000));
   options.workload.call_timeout = LogUniformMs(random, 300, 5000);
-  options.liveness = random.OneIn(1, 2)   ? LivenessMode::kAllHealthy
-                     : random.OneIn(1, 2) ? LivenessMode::kMinorityDown
-                                          : LivenessMode::kMinoritySendOnly;
+  options.workload.large_commands =
+      random.OneIn(1, 40) && options.max_message_bytes > 4096 && options.max_turn_events > 4;
+  options.liveness = DrawLiveness(random);
   if (options.voters < 3) {
     options.liveness = LivenessMode::kAllHealthy;
   }
@@ -138,32 +138,13 @@ DiskFaults CalmDisk() { return {.min_delay = microseconds(100), .max_delay = mic
 std::string ToText(const SimOptions& options) {
   const auto ms = [](Duration d) { return std::chrono::duration_cast<milliseconds>(d).count(); };
   const auto us = [](Duration d) { return std::chrono::duration_cast<microseconds>(d).count(); };
-  const NemesisOptions& n = options.nemesis;
-  std::string faults;
-  const auto add = [&faults](bool on, std::string_view name) {
-    if (on) {
-      faults += fmt::format("{}{}", faults.empty() ? "" : ",", name);
-    }
-  };
-  add(n.crash, "crash");
-  add(n.crash_all, "crash_all");
-  add(n.shutdown, "shutdown");
-  add(n.pause, "pause");
-  add(n.partition, "partition");
-  add(n.one_way, "one_way");
-  add(n.slow_disk, "slow_disk");
-  add(n.storage_failure, "storage_failure");
-  add(n.damage, "damage");
-  add(n.intruder, "intruder");
-  add(n.broker_crash, "broker_crash");
-  add(n.broker_partition, "broker_partition");
-  add(n.stream_cut, "stream_cut");
   return fmt::format(
       "voters={} observers={} brokers={} clients={} election_ms={} fetch_timeout_ms={} "
       "fetch_wait_ms={} request_ms={} fetch_bytes={} recent_bytes={} apply_bytes={} "
       "inflight_bytes={} tail_bytes={} message_bytes={} turn_us={} turn_events={} drift_ppm={} "
-      "net_us={}..{} drop={} duplicate={} misroute={} disk_us={}..{} think_ms={} nemesis_ms={} "
-      "faults={} liveness={} reencode={}",
+      "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} "
+      "think_ms={} nemesis_ms={} "
+      "large={} liveness={} reencode={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
       ms(options.election_timeout), ms(options.fetch_timeout), ms(options.fetch_max_wait),
       ms(options.request_timeout), options.fetch_max_bytes, options.recent_batches_max_bytes,
@@ -171,9 +152,11 @@ std::string ToText(const SimOptions& options) {
       options.max_message_bytes, us(options.max_turn_delay), options.max_turn_events,
       options.max_clock_drift_ppm, us(options.network.min_delay), us(options.network.max_delay),
       options.network.drop_permille, options.network.duplicate_permille,
-      options.network.misroute_permille, us(options.disk.min_delay), us(options.disk.max_delay),
-      ms(options.workload.mean_think_time), ms(n.mean_interval), faults,
-      static_cast<int>(options.liveness), options.reencode_batches);
+      options.network.misroute_permille, options.network.damage_permille,
+      options.network.stale_permille, us(options.disk.min_delay), us(options.disk.max_delay),
+      ms(options.workload.mean_think_time), ms(options.nemesis_interval),
+      options.workload.large_commands, static_cast<int>(options.liveness),
+      options.reencode_batches);
 }
 
 }  // namespace kvorum::sim

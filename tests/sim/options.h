@@ -15,29 +15,14 @@ struct NetworkFaults {
   uint32_t drop_permille = 0;
   uint32_t duplicate_permille = 0;
   uint32_t misroute_permille = 0;  // arrives at another controller than it was meant for
+  uint32_t damage_permille = 0;    // a fetched batch arrives with a changed byte
+  // Of what reaches a link that is cut: kept by it, and delivered long after it was mended.
+  uint32_t stale_permille = 0;
 };
 
 struct DiskFaults {
   Duration min_delay{};
   Duration max_delay{};
-};
-
-// Which actions the nemesis may take; off: never.
-struct NemesisOptions {
-  Duration mean_interval = std::chrono::milliseconds(1500);
-  bool crash = false;
-  bool crash_all = false;
-  bool shutdown = false;
-  bool pause = false;
-  bool partition = false;
-  bool one_way = false;
-  bool slow_disk = false;
-  bool storage_failure = false;
-  bool damage = false;
-  bool intruder = false;
-  bool broker_crash = false;
-  bool broker_partition = false;
-  bool stream_cut = false;
 };
 
 struct WorkloadOptions {
@@ -46,10 +31,11 @@ struct WorkloadOptions {
   int keys = 12;
   uint32_t max_value_bytes = 64;
   Duration call_timeout = std::chrono::milliseconds(3000);
+  bool large_commands = false;  // more records than one batch may hold
 };
 
 // How the liveness phase treats the minority that need not work.
-enum class LivenessMode { kAllHealthy, kMinorityDown, kMinoritySendOnly };
+enum class LivenessMode { kAllHealthy, kMinorityDown, kMinoritySendOnly, kMinorityHalfLinked };
 
 // Everything that is fixed for one run. Each seed draws every class of faults on or off and its
 // intensity ("swarm testing"), since some bugs show only when other faults are rare.
@@ -87,7 +73,7 @@ struct SimOptions {
 
   NetworkFaults network;
   DiskFaults disk;
-  NemesisOptions nemesis;
+  Duration nemesis_interval = std::chrono::milliseconds(1500);
   WorkloadOptions workload;
   LivenessMode liveness = LivenessMode::kAllHealthy;
   bool reencode_batches = false;  // pass every batch through its codec

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "server/base/check.h"
+#include "tests/sim/nemesis.h"
 #include "tests/sim/simulation.h"
 
 namespace kvorum::sim {
@@ -57,17 +58,21 @@ RunResult RunSeed(uint64_t seed, const RunnerOptions& options) {
   return result;
 }
 
-void PrintMarks(const Marks& marks) {
+// How many marks were never reached.
+uint64_t PrintMarks(const Marks& marks) {
   std::string never;
+  uint64_t missing = 0;
   for (size_t i = 0; i < kMarkCount; ++i) {
     const Mark mark = static_cast<Mark>(i);
     if (marks.Count(mark) == 0) {
       never += fmt::format(" {}", MarkName(mark));
+      ++missing;
     } else {
       fmt::print("  {:<34} {}\n", MarkName(mark), marks.Count(mark));
     }
   }
   fmt::print("marks never reached:{}\n", never.empty() ? " none" : never);
+  return missing;
 }
 
 // One forked worker: seeds first, first + step, … below end.
@@ -97,8 +102,9 @@ class Campaign {
         Replace(workers, i);
       }
     }
+    const uint64_t missing = PrintMarks(marks_);
     Summarise();
-    return failed_;
+    return failed_ + (options_.require_marks ? missing : 0);
   }
 
  private:
@@ -191,7 +197,6 @@ class Campaign {
   }
 
   void Summarise() const {
-    PrintMarks(marks_);
     fmt::print(
         "seeds {} from {} on: {} passed, {} failed; {} events, {} offsets committed; {:.0f} "
         "seeds per minute with {} jobs\n",
@@ -212,7 +217,9 @@ class Campaign {
 }  // namespace
 
 void RunOneSeed(const RunnerOptions& options) {
-  fmt::print("seed={} {}\n", options.base, ToText(DrawOptions(options.base, options.fault_phase)));
+  fmt::print("seed={} {}\nfaults={}\n", options.base,
+             ToText(DrawOptions(options.base, options.fault_phase)),
+             Nemesis::Describe(options.base));
   std::fflush(stdout);
   const RunResult result = RunSeed(options.base, options);
   PrintMarks(result.marks);

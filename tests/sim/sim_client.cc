@@ -12,6 +12,8 @@ namespace kvorum::sim {
 namespace {
 
 constexpr int kTopicNames = 12;
+constexpr int kLargeTopics = 2;
+constexpr int kPartitionsOfLargeTopic = 5000;
 
 Mark MarkOfError(ErrorReason reason) {
   switch (reason) {
@@ -123,7 +125,23 @@ controller::Command SimClient::DrawCommand() {
   return DrawTopicCommand();
 }
 
+// Topics of so many partitions that their records do not fit one batch.
+controller::Command SimClient::DrawLargeCommand() {
+  world_.log.Hit(Mark::kLargeCommand);
+  v1::CreateTopicsRequest request;
+  for (int i = 0; i < kLargeTopics; ++i) {
+    v1::NewTopic& topic = *request.add_topics();
+    topic.set_name(fmt::format("large-{}-{}", actor_, i));
+    topic.set_partition_count(kPartitionsOfLargeTopic);
+    topic.set_replication_factor(1);
+  }
+  return request;
+}
+
 controller::Command SimClient::DrawTopicCommand() {
+  if (world_.options.workload.large_commands && !std::exchange(has_sent_large_, true)) {
+    return DrawLargeCommand();
+  }
   switch (random_.Below(5)) {
     case 0: {
       v1::DeleteTopicsRequest request;

@@ -36,6 +36,7 @@ class SimClient {
   controller::Query DrawQuery();
   v1::PutEntryRequest DrawPut();
   controller::Command DrawTopicCommand();
+  controller::Command DrawLargeCommand();
   NodeId RandomController();
   std::string DrawKey();
   std::string DrawTopicName();
@@ -57,6 +58,7 @@ class SimClient {
   bool is_busy_ = false;
   bool is_final_put_ = false;
   bool is_acknowledged_ = false;
+  bool has_sent_large_ = false;
   int64_t operations_ = 0;
   std::map<std::string, int64_t> versions_;  // as this client last saw them
 };

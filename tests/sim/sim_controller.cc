@@ -20,16 +20,22 @@ constexpr int64_t kWallStartMs = 1'700'000'000'000;
 
 }  // namespace
 
+void LocalClock::SetDrift(TimePoint now, int64_t drift_ppm) {
+  local_base_ = ToLocal(now);
+  real_base_ = now;
+  drift_ppm_ = drift_ppm;
+}
+
 TimePoint LocalClock::ToLocal(TimePoint real) const {
-  const int64_t ns = real.time_since_epoch().count();
-  return TimePoint(
-      Duration(ns + ns / kMillion * drift_ppm_ + ns % kMillion * drift_ppm_ / kMillion));
+  const int64_t ns = (real - real_base_).count();
+  return local_base_ +
+         Duration(ns + ns / kMillion * drift_ppm_ + ns % kMillion * drift_ppm_ / kMillion);
 }
 
 TimePoint LocalClock::ToReal(TimePoint local) const {
-  const int64_t ns = local.time_since_epoch().count();
+  const int64_t ns = (local - local_base_).count();
   const int64_t rate = kMillion + drift_ppm_;
-  TimePoint real(Duration(ns / rate * kMillion + ns % rate * kMillion / rate));
+  TimePoint real = real_base_ + Duration(ns / rate * kMillion + ns % rate * kMillion / rate);
   while (ToLocal(real) < local) {
     real += Duration(1);
   }
@@ -67,6 +73,20 @@ int64_t SimController::WallMs() const {
          std::chrono::duration_cast<std::chrono::milliseconds>(
              world_.queue.now().time_since_epoch())
              .count();
+}
+
+void SimController::SetClockDrift(int64_t drift_ppm) {
+  clock_.SetDrift(world_.queue.now(), drift_ppm);
+  if (process_ != nullptr) {
+    process_->ScheduleTurn();  // whatever it waits for is due at another instant now
+  }
+}
+
+void SimController::CalmClock() {
+  clock_.Calm(world_.queue.now());
+  if (process_ != nullptr) {
+    process_->ScheduleTurn();
+  }
 }
 
 void SimController::Start() {
@@ -116,7 +136,7 @@ bool SimController::TryDamage() {
       disk_.mutable_batches().erase(victim);
       break;
     case 1: {
-      std::string payload = *victim->second.payload + "x";
+      std::string payload = *victim->second.payload;
       payload[random_.Below(payload.size())] ^= 1;
       victim->second.payload = std::make_shared<const std::string>(std::move(payload));
       break;

@@ -16,14 +16,22 @@ namespace kvorum::sim {
 // Translates between true time and a machine's own monotonic clock, which runs fast or slow.
 class LocalClock {
  public:
-  explicit LocalClock(int64_t drift_ppm) : drift_ppm_(drift_ppm) {}
+  explicit LocalClock(int64_t drift_ppm) : usual_ppm_(drift_ppm), drift_ppm_(drift_ppm) {}
+
+  // From the true instant `now` on it runs so much fast; until Calm at its usual speed.
+  void SetDrift(TimePoint now, int64_t drift_ppm);
+  void Calm(TimePoint now) { SetDrift(now, usual_ppm_); }
 
   TimePoint ToLocal(TimePoint real) const;
   // The true instant at which the local clock shows `local`. REQUIRES: not kNever.
   TimePoint ToReal(TimePoint local) const;
 
  private:
+  int64_t usual_ppm_;
   int64_t drift_ppm_;
+  // Both clocks when the drift last changed.
+  TimePoint real_base_{};
+  TimePoint local_base_{};
 };
 
 // One controller machine: its identity, its disk and clock, and the process that runs on it now, if
@@ -44,6 +52,8 @@ class SimController {
   std::string client_endpoint() const;
   static std::optional<NodeId> ParseClientEndpoint(const std::string& endpoint);
   const LocalClock& clock() const { return clock_; }
+  void SetClockDrift(int64_t drift_ppm);
+  void CalmClock();
   int64_t WallMs() const;
   void JumpWallClock(int64_t by_ms) { wall_offset_ms_ += by_ms; }
 

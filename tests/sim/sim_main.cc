@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 3600));
   app.add_flag("--log", options.print_events, "Print every event");
   app.add_flag("--keep-going", options.keep_going, "Go on after a failing seed");
+  app.add_flag("--require-marks", options.require_marks, "Fail if a rare path was never reached");
   app.add_flag("--twice", options.check_determinism, "Run each seed twice and compare");
   CLI::Option* replay = app.add_option("--regressions", regressions, "Replay the seeds of a file");
 #ifdef KVORUM_MUTANTS

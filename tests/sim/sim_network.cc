@@ -10,19 +10,45 @@
 
 namespace kvorum::sim {
 
-bool SimNetwork::Passes(NodeId from, NodeId to) {
+namespace {
+
+// More than this the connections' buffers do not hold.
+constexpr size_t kMaxKeptMessages = 500;
+constexpr Duration kMaxStaleDelay = std::chrono::seconds(5);
+
+}  // namespace
+
+void SimNetwork::Carry(NodeId from, NodeId to, Arrival arrival) {
+  const NetworkFaults& faults = world_.network_faults;
   if (IsCut(from, to)) {
-    return false;
+    if (kept_.size() < kMaxKeptMessages && random_.OneIn(faults.stale_permille, 1000)) {
+      kept_.push_back(std::move(arrival));
+    }
+    return;
   }
-  if (random_.OneIn(world_.network_faults.drop_permille, 1000)) {
+  if (random_.OneIn(faults.drop_permille, 1000)) {
     world_.log.Hit(Mark::kMessageDropped);
-    return false;
+    return;
   }
-  return true;
+  world_.queue.After(DrawDelay(from, to), std::move(arrival));
 }
 
-Duration SimNetwork::DrawDelay() {
-  return DrawBetween(random_, world_.network_faults.min_delay, world_.network_faults.max_delay);
+void SimNetwork::HealLinks() {
+  cut_.clear();
+  clogged_until_.clear();
+  for (Arrival& arrival : std::exchange(kept_, {})) {
+    world_.log.Hit(Mark::kStaleMessage);
+    world_.queue.After(DrawBetween(random_, {}, kMaxStaleDelay), std::move(arrival));
+  }
+}
+
+Duration SimNetwork::DrawDelay(NodeId from, NodeId to) {
+  const Duration delay =
+      DrawBetween(random_, world_.network_faults.min_delay, world_.network_faults.max_delay);
+  const auto clogged = clogged_until_.find({from, to});
+  return clogged == clogged_until_.end()
+             ? delay
+             : delay + std::max(Duration::zero(), clogged->second - world_.queue.now());
 }
 
 // An address that was given to another machine meanwhile.
@@ -51,19 +77,17 @@ void SimNetwork::SendRequest(ProcessId from, raft::SendRequest request) {
   waiting_[{from, call->to}] = call->id;
   // Timed by the sender's own clock; the difference does not matter here.
   world_.queue.After(request.timeout, [this, call] { FailOnTimeout(call); });
-  if (!Passes(from.node, call->to)) {
-    return;
-  }
-  world_.queue.After(DrawDelay(), [this, call] { Deliver(call); });
+  Carry(from.node, call->to, [this, call] { Deliver(call); });
   if (random_.OneIn(world_.network_faults.duplicate_permille, 1000)) {
     world_.log.Hit(Mark::kMessageDuplicated);
-    world_.queue.After(DrawDelay(), [this, call] { Deliver(call); });
+    Carry(from.node, call->to, [this, call] { Deliver(call); });
   }
 }
 
 void SimNetwork::Deliver(const CallPtr& call) {
   world_.log.MixNow();
   if (IsCut(call->from.node, call->to)) {
+    Carry(call->from.node, call->to, [this, call] { Deliver(call); });
     return;
   }
   const NodeId at = MaybeMisroute(call->to);
@@ -71,7 +95,7 @@ void SimNetwork::Deliver(const CallPtr& call) {
   if (process == nullptr) {
     if (!IsCut(call->to, call->from.node)) {
       world_.log.Hit(Mark::kConnectionRefused);
-      world_.queue.After(DrawDelay(), [this, call] { Refuse(call); });
+      world_.queue.After(DrawDelay(call->to, call->from.node), [this, call] { Refuse(call); });
     }
     return;
   }
@@ -81,6 +105,7 @@ void SimNetwork::Deliver(const CallPtr& call) {
   }
   process->NoteRequest();
   process->Post([this, process, call](Now now) {
+    world_.checks->OnRequestHandled(*process, call->request);
     process->node().HandleRaftRequest(
         now, call->request,
         [this, process, call,
@@ -94,13 +119,27 @@ void SimNetwork::Deliver(const CallPtr& call) {
 
 void SimNetwork::Respond(SimProcess& process, const CallPtr& call, raft::RaftResponse response) {
   world_.checks->OnResponseSent(process, call->request, response);
-  if (!Passes(process.id().node, call->from.node)) {
-    return;
-  }
+  MaybeDamage(response);
   const bool twice = random_.OneIn(world_.network_faults.duplicate_permille, 1000);
   const auto shared = std::make_shared<const raft::RaftResponse>(std::move(response));
   for (int i = 0; i < (twice ? 2 : 1); ++i) {
-    world_.queue.After(DrawDelay(), [this, call, shared] { DeliverResponse(call, *shared); });
+    Carry(process.id().node, call->from.node,
+          [this, call, shared] { DeliverResponse(call, *shared); });
+  }
+}
+
+void SimNetwork::MaybeDamage(raft::RaftResponse& response) {
+  auto* fetch = std::get_if<raft::FetchResponse>(&response);
+  if (fetch == nullptr || fetch->batches.empty() ||
+      !random_.OneIn(world_.network_faults.damage_permille, 1000)) {
+    return;
+  }
+  world_.log.Hit(Mark::kBatchDamaged);
+  RecordBatch& victim = fetch->batches[random_.Below(fetch->batches.size())];
+  if (random_.OneIn(1, 2)) {
+    victim.append_time_ms ^= 1;
+  } else {
+    victim.chain_hash ^= 1ULL << random_.Below(64);
   }
 }
 

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "server/base/random.h"
 #include "server/raft/effects.h"
@@ -26,7 +29,10 @@ class SimNetwork {
   void Inject(NodeId to, raft::RaftRequest request, Effect effect);
 
   void CutLink(NodeId from, NodeId to) { cut_.insert({from, to}); }
-  void HealLinks() { cut_.clear(); }
+  // What is sent before `until` arrives after it.
+  void ClogLink(NodeId from, NodeId to, TimePoint until) { clogged_until_[{from, to}] = until; }
+  // Links carry again, and some deliver what they had kept.
+  void HealLinks();
   bool IsCut(NodeId from, NodeId to) const { return cut_.contains({from, to}); }
 
  private:
@@ -38,9 +44,13 @@ class SimNetwork {
   };
   using CallPtr = std::shared_ptr<const Call>;
 
-  // False: lost on the way.
-  bool Passes(NodeId from, NodeId to);
-  Duration DrawDelay();
+  using Arrival = std::function<void()>;
+
+  // Brings a message over: late, never, or long after the link was mended.
+  void Carry(NodeId from, NodeId to, Arrival arrival);
+  Duration DrawDelay(NodeId from, NodeId to);
+  // A batch with a changed byte now and then, as a broken peer would send it.
+  void MaybeDamage(raft::RaftResponse& response);
   void Deliver(const CallPtr& call);
   void Respond(SimProcess& process, const CallPtr& call, raft::RaftResponse response);
   void DeliverResponse(const CallPtr& call, const raft::RaftResponse& response);
@@ -53,6 +63,8 @@ class SimNetwork {
   World& world_;
   Random random_;
   std::set<std::pair<NodeId, NodeId>> cut_;
+  std::map<std::pair<NodeId, NodeId>, TimePoint> clogged_until_;
+  std::vector<Arrival> kept_;  // by connections that are cut and will not know it
   // The newest unanswered call of each process to each peer.
   std::map<std::pair<ProcessId, NodeId>, raft::CorrelationId> waiting_;
 };

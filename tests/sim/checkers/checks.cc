@@ -34,6 +34,10 @@ void Checks::OnResponseSent(const SimProcess& process, const raft::RaftRequest& 
   log_.OnResponseSent(process, response);
 }
 
+void Checks::OnRequestHandled(const SimProcess& process, const raft::RaftRequest& request) {
+  quorum_.OnRequestHandled(process, request);
+}
+
 void Checks::OnTrace(const SimProcess& process, const raft::RaftTrace& trace) {
   log_.OnTrace(process, trace);
 }
@@ -55,6 +59,7 @@ void Checks::OnTurn(const SimProcess& process) {
   commit_.OnTurn(process);
   image_.OnTurn(process);
   bounds_.OnTurn(process);
+  quorum_.OnTurn(process);
 }
 
 void Checks::OnPublisherTurn(const publish::UpdatePublisher& publisher) {

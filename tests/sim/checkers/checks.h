@@ -11,6 +11,7 @@
 #include "tests/sim/checkers/identity_checker.h"
 #include "tests/sim/checkers/image_checker.h"
 #include "tests/sim/checkers/log_checker.h"
+#include "tests/sim/checkers/quorum_checker.h"
 #include "tests/sim/world.h"
 
 namespace kvorum::sim {
@@ -29,7 +30,8 @@ class Checks {
         commit_(world),
         image_(world),
         fence_(world),
-        bounds_(world) {}
+        bounds_(world),
+        quorum_(world) {}
 
   void OnStart(const SimController& machine, const ProcessId& id);
   void OnCrash(const SimController& machine);
@@ -39,6 +41,8 @@ class Checks {
   void OnRequestSent(const SimProcess& process, const raft::SendRequest& request);
   void OnResponseSent(const SimProcess& process, const raft::RaftRequest& request,
                       const raft::RaftResponse& response);
+  // Before the node handles it.
+  void OnRequestHandled(const SimProcess& process, const raft::RaftRequest& request);
   void OnTrace(const SimProcess& process, const raft::RaftTrace& trace);
   void OnLeadership(const SimProcess& process, const raft::LeadershipChange& change);
   void OnActiveController(const SimProcess& process, Epoch epoch, bool active);
@@ -66,6 +70,7 @@ class Checks {
   IdentityChecker identity_;
   FenceChecker fence_;
   BoundsChecker bounds_;
+  QuorumChecker quorum_;
 };
 
 }  // namespace kvorum::sim
