@@ -4,6 +4,7 @@
 
 #include "kvorum/v1/broker.grpc.pb.h"
 #include "kvorum/v1/entry.grpc.pb.h"
+#include "kvorum/v1/maintenance.grpc.pb.h"
 #include "kvorum/v1/quorum.grpc.pb.h"
 #include "kvorum/v1/topic.grpc.pb.h"
 
@@ -124,6 +125,12 @@ Result<v1::ListBrokersResponse> ControllerClient::ListBrokers(v1::ListBrokersReq
 Result<v1::DescribeQuorumResponse> ControllerClient::DescribeQuorum(
     v1::DescribeQuorumRequest request, const CallOptions& call) {
   return Call(&v1::QuorumService::Stub::DescribeQuorum, CallKind::kRead, std::move(request), call);
+}
+
+Result<v1::TriggerSnapshotResponse> ControllerClient::TriggerSnapshot(
+    v1::TriggerSnapshotRequest request, const CallOptions& call) {
+  return Call(&v1::MaintenanceService::Stub::TriggerSnapshot, CallKind::kIdempotent,
+              std::move(request), call);
 }
 
 }  // namespace kvorum::client

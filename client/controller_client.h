@@ -10,6 +10,7 @@
 #include "client/status.h"
 #include "kvorum/v1/broker.pb.h"
 #include "kvorum/v1/entry.pb.h"
+#include "kvorum/v1/maintenance.pb.h"
 #include "kvorum/v1/quorum.pb.h"
 #include "kvorum/v1/topic.pb.h"
 
@@ -68,6 +69,10 @@ class ControllerClient {
   // Any node answers for itself; only the leader knows the replicas' progress.
   Result<v1::DescribeQuorumResponse> DescribeQuorum(v1::DescribeQuorumRequest request,
                                                     const CallOptions& call = {});
+
+  // Of the node that is asked: name it in `call`.
+  Result<v1::TriggerSnapshotResponse> TriggerSnapshot(v1::TriggerSnapshotRequest request,
+                                                      const CallOptions& call);
 
   const std::shared_ptr<Endpoints>& endpoints() const { return endpoints_; }
 

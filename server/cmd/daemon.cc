@@ -83,6 +83,10 @@ NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& prop
   node.raft.retry_backoff = config.quorum_retry_backoff;
   node.raft.shutdown_timeout = config.shutdown_timeout;
   node.raft.fetch_max_bytes = static_cast<uint32_t>(config.quorum_fetch_max_bytes);
+  node.snapshots.max_log_bytes = config.snapshot_max_log_bytes;
+  node.snapshots.max_interval = config.snapshot_max_interval;
+  node.snapshots.retention_bytes = config.log_retention_bytes;
+  node.snapshots.retention_age = config.log_retention_age;
   node.controller.broker_session_timeout = config.broker_session_timeout;
   node.controller.max_idle_interval = config.metadata_max_idle_interval;
   node.controller.default_command_timeout = config.request_timeout;

@@ -40,6 +40,11 @@ struct ServerConfig {
   int64_t stream_tail_max_bytes = 64 << 20;
   int64_t stream_max_subscriptions = 10'000;
 
+  int64_t snapshot_max_log_bytes = 20 << 20;
+  Duration snapshot_max_interval = std::chrono::hours(1);
+  int64_t log_retention_bytes = 100 << 20;
+  Duration log_retention_age = std::chrono::hours(7 * 24);
+
   Duration shutdown_timeout = std::chrono::milliseconds(3000);
   LogLevel log_level = LogLevel::kInfo;
 };

@@ -239,6 +239,19 @@ constexpr auto kSettings = std::to_array<Setting>({
                                              64 * 1024, 4096 * kMiB),
     NumberSetting<&C::stream_max_subscriptions>("stream-max-subscriptions",
                                                 "Open subscriptions; more are refused", 1, 100'000),
+    NumberSetting<&C::snapshot_max_log_bytes>("snapshot-max-log-bytes",
+                                              "A snapshot is made after so many bytes of log",
+                                              4 * 1024, 65536 * kMiB),
+    MillisSetting<&C::snapshot_max_interval>(
+        "snapshot-max-interval-ms", "A snapshot is made after so long, if anything was written",
+        100, 30 * kDayMs),
+    NumberSetting<&C::log_retention_bytes>(
+        "log-retention-bytes",
+        "Log and snapshots kept; over it the oldest go, never the newest snapshot", 4 * 1024,
+        1048576 * kMiB),
+    MillisSetting<&C::log_retention_age>("log-retention-ms",
+                                         "Snapshots older than this go, and the log below them",
+                                         1000, 3650 * kDayMs),
     MillisSetting<&C::shutdown_timeout>(
         "shutdown-timeout-ms", "Longest an orderly stop waits for the hand-over of the leadership",
         10, 600'000),

@@ -1,5 +1,7 @@
 #include "server/node/commit_applier.h"
 
+#include <utility>
+
 #include "server/base/check.h"
 #include "server/base/mutants.h"
 #include "server/metadata/metadata_delta.h"
@@ -25,6 +27,12 @@ void Replay(const RecordBatch& batch, MetadataDelta& delta) {
 
 }  // namespace
 
+void CommitApplier::ResetTo(std::shared_ptr<const MetadataImage> image, uint64_t chain_hash) {
+  image_ = std::move(image);
+  chain_hash_ = chain_hash;
+  feed_.OnImage(image_);
+}
+
 void CommitApplier::Apply(const std::vector<RecordBatch>& batches) {
   if (batches.empty()) {
     return;
@@ -38,6 +46,7 @@ void CommitApplier::Apply(const std::vector<RecordBatch>& batches) {
     if (!batch.is_control && !is_skipped) {
       Replay(batch, delta);
     }
+    chain_hash_ = batch.chain_hash;
     provenance = {batch.end_offset(), batch.epoch, batch.append_time_ms};
     feed_.OnCommit({batch.base_offset, batch.end_offset(), batch.epoch,
                     batch.is_control ? nullptr : batch.payload});

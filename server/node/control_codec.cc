@@ -7,6 +7,20 @@
 #include "server/base/check.h"
 
 namespace kvorum {
+namespace {
+
+void AddVoters(const raft::VoterSet& set, v1::ControlBatch& batch) {
+  v1::VotersRecord& voters = *batch.add_records()->mutable_voters();
+  for (const auto& [id, voter] : set.voters()) {
+    v1::Voter& out = *voters.add_voters();
+    out.set_node_id(id.value());
+    out.set_directory_id(voter.key.directory_id.ToBytes());
+    out.mutable_controller_endpoint()->set_host(voter.address.host);
+    out.mutable_controller_endpoint()->set_port(voter.address.port);
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<const std::string> EncodeControlBatch(const raft::EpochStartRecords& records) {
   v1::ControlBatch batch;
@@ -19,34 +33,33 @@ std::shared_ptr<const std::string> EncodeControlBatch(const raft::EpochStartReco
     change.add_granting_voters(voter.value());
   }
   if (records.voter_set.has_value()) {
-    v1::VotersRecord& voters = *batch.add_records()->mutable_voters();
-    for (const auto& [id, voter] : records.voter_set->voters()) {
-      v1::Voter& out = *voters.add_voters();
-      out.set_node_id(id.value());
-      out.set_directory_id(voter.key.directory_id.ToBytes());
-      out.mutable_controller_endpoint()->set_host(voter.address.host);
-      out.mutable_controller_endpoint()->set_port(voter.address.port);
-    }
+    AddVoters(*records.voter_set, batch);
   }
   return std::make_shared<const std::string>(batch.SerializeAsString());
 }
 
-std::optional<raft::VoterSet> DecodeVoterSet(const RecordBatch& batch) {
+std::shared_ptr<const std::string> EncodeVoterSet(const raft::VoterSet& voters) {
+  v1::ControlBatch batch;
+  AddVoters(voters, batch);
+  return std::make_shared<const std::string>(batch.SerializeAsString());
+}
+
+std::optional<raft::VoterSet> DecodeVoterSet(std::string_view payload) {
   v1::ControlBatch decoded;
-  KVORUM_CHECK(batch.payload != nullptr && decoded.ParseFromString(*batch.payload),
-               "control batch at {} can't be decoded", batch.base_offset);
+  KVORUM_CHECK(decoded.ParseFromArray(payload.data(), static_cast<int>(payload.size())),
+               "control batch of {} bytes can't be decoded", payload.size());
   std::optional<raft::VoterSet> found;
   for (const v1::ControlRecord& record : decoded.records()) {
     KVORUM_CHECK(record.record_case() != v1::ControlRecord::RECORD_NOT_SET,
-                 "control batch at {} holds a record of a newer version", batch.base_offset);
+                 "control batch holds a record of a newer version");
     if (!record.has_voters()) {
       continue;
     }
     std::vector<raft::Voter> voters;
     for (const v1::Voter& voter : record.voters().voters()) {
       const std::optional<Uuid> directory = Uuid::FromBytes(voter.directory_id());
-      KVORUM_CHECK(directory.has_value(), "voter {} at {}: directory id of {} bytes",
-                   voter.node_id(), batch.base_offset, voter.directory_id().size());
+      KVORUM_CHECK(directory.has_value(), "voter {}: directory id of {} bytes", voter.node_id(),
+                   voter.directory_id().size());
       voters.push_back({{NodeId(voter.node_id()), *directory},
                         {voter.controller_endpoint().host(),
                          static_cast<uint16_t>(voter.controller_endpoint().port())}});

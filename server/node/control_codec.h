@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "server/raft/control_record.h"
 
@@ -12,8 +13,11 @@ namespace kvorum {
 // not know how they are written.
 std::shared_ptr<const std::string> EncodeControlBatch(const raft::EpochStartRecords& records);
 
+// A voter set as a control batch of its own.
+std::shared_ptr<const std::string> EncodeVoterSet(const raft::VoterSet& voters);
+
 // The voter set in a control batch, if it has one. CHECKs on bytes that are no ControlBatch: the
 // CRCs passed, so it was written by a version this one does not know.
-std::optional<raft::VoterSet> DecodeVoterSet(const RecordBatch& batch);
+std::optional<raft::VoterSet> DecodeVoterSet(std::string_view payload);
 
 }  // namespace kvorum

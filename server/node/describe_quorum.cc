@@ -38,6 +38,9 @@ v1::DescribeQuorumResponse DescribeQuorum(const raft::RaftDescription& raft,
   response.set_high_watermark(raft.high_watermark.has_value() ? raft.high_watermark->value() : -1);
   response.set_log_start_offset(raft.log_start_offset.value());
   response.set_log_end_offset(raft.log_end.offset.value());
+  response.set_latest_snapshot_end(
+      raft.latest_snapshot.has_value() ? raft.latest_snapshot->offset.value() : -1);
+  response.set_quarantined(raft.is_quarantined);
   if (raft.role == raft::Role::kLeader) {
     for (const raft::ReplicaDescription& replica : raft.replicas) {
       *(replica.is_voter ? response.add_voters() : response.add_observers()) =

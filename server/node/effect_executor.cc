@@ -27,6 +27,18 @@ void EffectExecutor::Run(Now now, raft::Effects effects) {
   for (raft::SendReply& reply : effects.replies) {
     Reply(std::move(reply));
   }
+  if (effects.store_chunk.has_value()) {
+    StoreChunk(*std::move(effects.store_chunk));
+  }
+  if (effects.freeze_snapshot.has_value()) {
+    FreezeSnapshot(*effects.freeze_snapshot);
+  }
+  for (const SnapshotId& id : effects.delete_snapshots) {
+    DeleteSnapshot(id);
+  }
+  if (effects.installed.has_value()) {
+    ports_.target.OnInstalled(*effects.installed);
+  }
   // 4. Commits, and with them the replies to clients; before a loss of leadership fails those that
   // are left, so that nothing committed is reported lost.
   if (effects.high_watermark.has_value()) {
@@ -46,6 +58,9 @@ void EffectExecutor::Run(Now now, raft::Effects effects) {
 }
 
 void EffectExecutor::SubmitWrite(StorageWrite write) {
+  if (write.install.has_value()) {
+    ports_.recent.TruncateTo(Offset(0));
+  }
   if (write.truncate_to.has_value()) {
     ports_.recent.TruncateTo(*write.truncate_to);
   }
@@ -72,6 +87,10 @@ void EffectExecutor::SubmitWrite(StorageWrite write) {
 }
 
 void EffectExecutor::Reply(raft::SendReply reply) {
+  if (reply.chunk_read.has_value()) {
+    FillFromSnapshot(std::move(reply));
+    return;
+  }
   if (!reply.read.has_value()) {
     Finish(reply.token, std::move(reply.response));
     return;
@@ -105,6 +124,71 @@ void EffectExecutor::FillFromStorage(raft::SendReply reply) {
         return;
       }
       Finish(shared->token, std::move(shared->response));
+    });
+  });
+}
+
+void EffectExecutor::FillFromSnapshot(raft::SendReply reply) {
+  const raft::SnapshotChunkRead read = *reply.chunk_read;
+  auto shared = std::make_shared<raft::SendReply>(std::move(reply));
+  ports_.storage.ReadSnapshotChunk(
+      read.id, read.index, [this, shared](absl::StatusOr<std::string> chunk) {
+        ports_.host.Post([this, shared, chunk = std::move(chunk)](Now) mutable {
+          if (failed_) {
+            return;
+          }
+          auto& answer = std::get<raft::FetchSnapshotResponse>(shared->response);
+          if (chunk.ok()) {
+            answer.chunk = *std::move(chunk);
+          } else if (absl::IsNotFound(chunk.status())) {
+            answer.header.error = raft::RaftError::kSnapshotNotFound;  // forgotten meanwhile
+          } else {
+            Fail(chunk.status());
+            return;
+          }
+          Finish(shared->token, std::move(shared->response));
+        });
+      });
+}
+
+void EffectExecutor::StoreChunk(raft::StoreSnapshotChunk chunk) {
+  const raft::SnapshotChunkStored done{chunk.id, chunk.index};
+  ports_.storage.WriteSnapshotChunk(
+      chunk.id, chunk.index, std::move(chunk.chunk), [this, done](absl::Status status) {
+        ports_.host.Post([this, done, status = std::move(status)](Now now) {
+          if (failed_) {
+            return;
+          }
+          if (status.ok()) {
+            ports_.target.OnDone(now, done);
+          } else {
+            Fail(status);
+          }
+        });
+      });
+}
+
+void EffectExecutor::FreezeSnapshot(const SnapshotManifest& manifest) {
+  ports_.storage.FreezeSnapshot(manifest, [this, id = manifest.id](absl::Status status) {
+    ports_.host.Post([this, id, status = std::move(status)](Now now) {
+      if (failed_) {
+        return;
+      }
+      if (status.ok() || absl::IsDataLoss(status)) {
+        ports_.target.OnDone(now, raft::SnapshotFrozen{id, status.ok()});
+      } else {
+        Fail(status);
+      }
+    });
+  });
+}
+
+void EffectExecutor::DeleteSnapshot(const SnapshotId& id) {
+  ports_.storage.DeleteSnapshot(id, [this](absl::Status status) {
+    ports_.host.Post([this, status = std::move(status)](Now) {
+      if (!failed_ && !status.ok() && !absl::IsNotFound(status)) {
+        Fail(status);
+      }
     });
   });
 }

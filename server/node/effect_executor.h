@@ -20,6 +20,10 @@ class EffectTarget {
   virtual void OnHighWatermark(Now now) = 0;
   virtual void OnReadConfirmed(Now now, const raft::ReadConfirmed& read) = 0;
   virtual void OnLeadership(Now now, const raft::LeadershipChange& change) = 0;
+  // Raft replaced the log by this snapshot, which is frozen.
+  virtual void OnInstalled(const SnapshotManifest& manifest) = 0;
+  // Something of raft's own was carried out.
+  virtual void OnDone(Now now, raft::Event event) = 0;
 };
 
 // The one place where the order of effects is decided. Owned by Node; loop thread only.
@@ -59,6 +63,10 @@ class EffectExecutor {
   void SubmitWrite(StorageWrite write);
   void Reply(raft::SendReply reply);
   void FillFromStorage(raft::SendReply reply);
+  void FillFromSnapshot(raft::SendReply reply);
+  void StoreChunk(raft::StoreSnapshotChunk chunk);
+  void FreezeSnapshot(const SnapshotManifest& manifest);
+  void DeleteSnapshot(const SnapshotId& id);
   void Finish(raft::RequestToken token, raft::RaftResponse response);
 
   Ports ports_;

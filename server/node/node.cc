@@ -20,6 +20,7 @@ constexpr size_t kMaxEndpointBytes = 320;  // host of 255, port, brackets
 
 raft::RaftConfig WithCodec(raft::RaftConfig config) {
   config.encode_control = EncodeControlBatch;
+  config.encode_voters = EncodeVoterSet;
   config.decode_control = DecodeVoterSet;
   return config;
 }
@@ -31,7 +32,9 @@ absl::Status ShuttingDown() {
 bool IsEmpty(const raft::Effects& effects) {
   return effects.writes.empty() && effects.sends.empty() && effects.replies.empty() &&
          !effects.high_watermark.has_value() && effects.reads.empty() &&
-         effects.leadership.empty() && effects.traces.empty();
+         effects.leadership.empty() && effects.traces.empty() && !effects.store_chunk.has_value() &&
+         !effects.freeze_snapshot.has_value() && effects.delete_snapshots.empty() &&
+         !effects.installed.has_value();
 }
 
 }  // namespace
@@ -63,7 +66,10 @@ class Node::Target : public EffectTarget {
   void OnWriteDone(Now now, raft::WriteDone done) override {
     node_.Step(now, done);
     node_.recent_.Evict(node_.core_.durable_end_offset());
+    node_.MaybeMakeSnapshot(now);
   }
+  void OnInstalled(const SnapshotManifest& manifest) override { node_.snapshots_.Load(manifest); }
+  void OnDone(Now now, raft::Event event) override { node_.Step(now, std::move(event)); }
   void OnHighWatermark(Now now) override { node_.ApplyCommitted(now); }
   void OnReadConfirmed(Now now, const raft::ReadConfirmed& read) override {
     node_.OnReadConfirmed(now, read);
@@ -76,18 +82,43 @@ class Node::Target : public EffectTarget {
   Node& node_;
 };
 
+class Node::SnapshotTarget : public SnapshotOwner {
+ public:
+  explicit SnapshotTarget(Node& node) : node_(node) {}
+
+  void StepRaft(Now now, raft::Event event) override { node_.Step(now, std::move(event)); }
+  void OnImageLoaded(Now now, std::shared_ptr<const MetadataImage> image,
+                     uint64_t chain_hash) override {
+    if (node_.executor_.failed()) {
+      return;
+    }
+    node_.applier_.ResetTo(std::move(image), chain_hash);
+    node_.OnApplied(now);
+    node_.ApplyCommitted(now);
+  }
+  void OnStorageError(const absl::Status& status) override { node_.executor_.Fail(status); }
+
+ private:
+  Node& node_;
+};
+
 Node::Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Random random, Now now)
     : config_(std::move(config)),
       ports_(ports),
       core_(WithCodec(config_.raft), recovered, random.Fork(), now.now),
       recent_(config_.recent_batches_max_bytes),
-      applier_(ports.feed),
+      applier_(ports.feed, GenesisChainHash(config_.raft.cluster_id)),
       appender_(std::make_unique<Appender>(core_)),
       controller_(config_.controller, config_.raft.generation, *appender_, random.Fork()),
       target_(std::make_unique<Target>(*this)),
       executor_({ports.storage, ports.transport, ports.host, ports.observer, recent_, *target_},
-                config_.client_endpoint) {
+                config_.client_endpoint),
+      snapshot_target_(std::make_unique<SnapshotTarget>(*this)),
+      snapshots_(config_.snapshots, {ports.storage, ports.host, core_, *snapshot_target_}) {
   client_endpoints_[config_.raft.self.node_id] = config_.client_endpoint;
+  if (!core_.snapshots().empty()) {
+    snapshots_.Load(core_.snapshots().back());
+  }
 }
 
 Node::~Node() = default;
@@ -323,6 +354,40 @@ void Node::HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& reques
   done(std::move(response));
 }
 
+void Node::HandleTriggerSnapshot(Now now, const v1::TriggerSnapshotRequest& request,
+                                 Done<v1::TriggerSnapshotResponse> done) {
+  absl::Status status = CheckCluster(request.cluster_id());
+  if (status.ok() && (is_draining_ || executor_.failed())) {
+    status = ShuttingDown();
+  }
+  if (!status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  snapshots_.Make(now, applier_.image(), applier_.chain_hash(),
+                  [this, done = std::move(done)](absl::StatusOr<SnapshotManifest> made) {
+                    if (!made.ok()) {
+                      done(made.status());
+                      return;
+                    }
+                    v1::TriggerSnapshotResponse response;
+                    *response.mutable_header() = MakeHeader();
+                    v1::Position& end = *response.mutable_end();
+                    end.set_generation(config_.raft.generation);
+                    end.set_epoch(made->id.epoch.value());
+                    end.set_offset(made->id.offset.value());
+                    response.set_size_bytes(made->size_bytes);
+                    response.set_state_hash(fmt::format("{:016x}", made->state_hash));
+                    done(std::move(response));
+                  });
+}
+
+void Node::MaybeMakeSnapshot(Now now) {
+  if (!is_draining_ && !executor_.failed()) {
+    snapshots_.MaybeMake(now, applier_.image(), applier_.chain_hash());
+  }
+}
+
 v1::ResponseHeader Node::MakeHeader() const {
   v1::ResponseHeader header;
   header.set_cluster_id(config_.raft.cluster_id);
@@ -397,7 +462,7 @@ void Node::HandleConfirmCommittedEnd(Now now, publish::CommittedLog::EndDone don
 // --- commits and roles ---
 
 void Node::ApplyCommitted(Now now) {
-  while (!is_apply_read_outstanding_ && !executor_.failed()) {
+  while (!is_apply_read_outstanding_ && !snapshots_.is_loading() && !executor_.failed()) {
     const Offset committed = core_.high_watermark().value_or(Offset(0));
     const Offset applied = applier_.applied_end();
     if (applied >= committed) {
@@ -405,32 +470,52 @@ void Node::ApplyCommitted(Now now) {
     }
     auto cached = recent_.Read(applied, committed, config_.apply_max_bytes);
     if (cached.has_value()) {
-      applier_.Apply(*cached);
-      OnApplied(now);
+      Apply(now, *cached);
       continue;
     }
     is_apply_read_outstanding_ = true;
     ports_.storage.Read({applied, committed, config_.apply_max_bytes},
                         [this](absl::StatusOr<std::vector<RecordBatch>> batches) {
                           ports_.host.Post([this, batches = std::move(batches)](Now later) {
-                            is_apply_read_outstanding_ = false;
-                            if (executor_.failed()) {
-                              return;
-                            }
-                            if (!batches.ok()) {
-                              executor_.Fail(batches.status());
-                              return;
-                            }
-                            applier_.Apply(*batches);
-                            OnApplied(later);
-                            ApplyCommitted(later);
+                            OnCommittedRead(later, batches);
                           });
                         });
   }
 }
 
+void Node::OnCommittedRead(Now now, const absl::StatusOr<std::vector<RecordBatch>>& batches) {
+  is_apply_read_outstanding_ = false;
+  if (executor_.failed()) {
+    return;
+  }
+  // A snapshot may have been installed since: then these batches are no part of the log any more.
+  const bool is_next = batches.ok() && !batches->empty() && !snapshots_.is_loading() &&
+                       batches->front().base_offset == applier_.applied_end();
+  if (is_next) {
+    Apply(now, *batches);
+  } else if (!batches.ok() && !(absl::IsNotFound(batches.status()) &&
+                                core_.log_start_offset() > applier_.applied_end())) {
+    executor_.Fail(batches.status());
+    return;
+  }
+  ApplyCommitted(now);
+}
+
+void Node::Apply(Now now, const std::vector<RecordBatch>& batches) {
+  applier_.Apply(batches);
+  int64_t bytes = 0;
+  for (const RecordBatch& batch : batches) {
+    bytes += static_cast<int64_t>(batch.encoded_size());
+  }
+  snapshots_.OnApplied(bytes);
+  OnApplied(now);
+  MaybeMakeSnapshot(now);
+}
+
 void Node::OnApplied(Now now) {
-  has_caught_up_ = has_caught_up_ || applier_.applied_end() >= core_.high_watermark();
+  // A snapshot of before the restart is committed but says nothing of what came after it.
+  has_caught_up_ =
+      has_caught_up_ || (core_.hears_leader() && applier_.applied_end() >= core_.high_watermark());
   controller_.OnCommitted(now, *applier_.image());
   AnswerWaitingQueries();
   MaybeActivate(now);
@@ -473,6 +558,7 @@ void Node::HandleTimer(Now now) {
     controller_.HandleTimer(now);
   }
   Step(now, raft::TimerFired{});
+  MaybeMakeSnapshot(now);
 }
 
 TimePoint Node::NextDeadline() const {
@@ -480,6 +566,7 @@ TimePoint Node::NextDeadline() const {
     return kNever;
   }
   return std::min({core_.NextDeadline(), controller_.NextDeadline(),
+                   is_draining_ ? kNever : snapshots_.NextDeadline(),
                    is_raft_stopping_ ? kNever : drain_deadline_});
 }
 

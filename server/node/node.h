@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kvorum/v1/common.pb.h"
+#include "kvorum/v1/maintenance.pb.h"
 #include "kvorum/v1/quorum.pb.h"
 #include "server/base/random.h"
 #include "server/base/time.h"
@@ -18,6 +19,7 @@
 #include "server/node/effect_executor.h"
 #include "server/node/ports.h"
 #include "server/node/recent_batches.h"
+#include "server/node/snapshots.h"
 #include "server/publish/committed_log.h"
 #include "server/raft/raft_core.h"
 #include "storage/storage.h"
@@ -28,6 +30,7 @@ struct NodeConfig {
   raft::RaftConfig raft;        // encoders are filled in by Node
   std::string client_endpoint;  // this node's client listener, host:port, for leader hints
   controller::ControllerConfig controller;
+  SnapshotConfig snapshots;
   size_t recent_batches_max_bytes = 32 << 20;
   size_t apply_max_bytes = 4 << 20;             // of batches applied in one go
   size_t max_inflight_append_bytes = 32 << 20;  // not yet durable: above it no client writes
@@ -76,6 +79,10 @@ class Node {
   void HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
                             Done<v1::DescribeQuorumResponse> done);
 
+  // A snapshot of what this node has applied, now. Any node.
+  void HandleTriggerSnapshot(Now now, const v1::TriggerSnapshotRequest& request,
+                             Done<v1::TriggerSnapshotResponse> done);
+
   // --- from the publish loop (see publish/committed_log.h) ---
   void HandleReadCommitted(Now now, OffsetAndEpoch from, size_t max_bytes,
                            publish::CommittedLog::ReadDone done);
@@ -103,6 +110,8 @@ class Node {
   // The controller's way into the log, and the executor's way back into the node.
   class Appender;
   class Target;
+  // The snapshots' way back into the node.
+  class SnapshotTarget;
 
   struct WaitingQuery {
     controller::Query query;
@@ -125,6 +134,9 @@ class Node {
   void AnswerWaitingQueries();
 
   void ApplyCommitted(Now now);
+  void OnCommittedRead(Now now, const absl::StatusOr<std::vector<RecordBatch>>& batches);
+  void Apply(Now now, const std::vector<RecordBatch>& batches);
+  void MaybeMakeSnapshot(Now now);
   void OnApplied(Now now);
   void OnLeadership(Now now, const raft::LeadershipChange& change);
   void MaybeActivate(Now now);
@@ -140,6 +152,8 @@ class Node {
   controller::ActiveController controller_;
   std::unique_ptr<Target> target_;
   EffectExecutor executor_;
+  std::unique_ptr<SnapshotTarget> snapshot_target_;
+  Snapshots snapshots_;
 
   std::map<NodeId, std::string> client_endpoints_;  // as the peers say in their headers
   bool is_apply_read_outstanding_ = false;

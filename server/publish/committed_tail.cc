@@ -36,8 +36,15 @@ void CommittedTail::Append(TailEntryPtr entry) {
   }
 }
 
+void CommittedTail::ResetTo(OffsetAndEpoch at) {
+  entries_.clear();
+  bytes_ = 0;
+  start_ = at;
+  end_ = at;
+}
+
 CommittedTail::Place CommittedTail::Locate(OffsetAndEpoch at) const {
-  if (entries_.empty() || at.offset < start_.offset) {
+  if (at.offset < start_.offset) {
     return Place::kBelow;
   }
   if (at.offset > end_.offset) {

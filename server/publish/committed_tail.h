@@ -32,6 +32,9 @@ class CommittedTail {
   // REQUIRES: entry->from == end().offset, unless the ring has never held anything.
   void Append(TailEntryPtr entry);
 
+  // A snapshot took the node past the end: nothing before `at` is here.
+  void ResetTo(OffsetAndEpoch at);
+
   enum class Place { kFound, kBelow, kAbove, kDiverged };
   // Where a reader that has everything below `at` stands: kFound if `at` is the start of an entry
   // or the end; kDiverged if the ring covers `at` but knows no such boundary of that epoch.

@@ -39,6 +39,10 @@ void UpdatePublisher::OnCommit(const CommittedUpdate& update) {
 void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage> image) {
   const Provenance& provenance = image->provenance();
   image_position_ = {provenance.end_offset, provenance.last_epoch};
+  if (image_position_ != tail_.end()) {
+    // The image came from a snapshot, not from the commits that were told.
+    tail_.ResetTo(image_position_);
+  }
   image_ = std::move(image);
   PumpAll(now);
 }

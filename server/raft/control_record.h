@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "server/base/ids.h"
@@ -27,7 +28,10 @@ struct EpochStartRecords {
 // written.
 using ControlEncoder = std::function<std::shared_ptr<const std::string>(const EpochStartRecords&)>;
 
+// A voter set as the payload of a control batch of its own.
+using VotersEncoder = std::function<std::shared_ptr<const std::string>(const VoterSet&)>;
+
 // The voter set a control batch carries, if any. Payload damage that CRCs did not catch is a bug.
-using ControlDecoder = std::function<std::optional<VoterSet>(const RecordBatch&)>;
+using ControlDecoder = std::function<std::optional<VoterSet>(std::string_view payload)>;
 
 }  // namespace kvorum::raft

@@ -14,6 +14,7 @@
 #include "server/raft/leadership.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
+#include "server/raft/snapshots.h"
 #include "server/raft/transitions.h"
 
 namespace kvorum::raft {
@@ -39,11 +40,13 @@ RaftError CheckIdentity(const RaftState& state, const RequestHeader& header) {
 }
 
 Epoch EpochOf(const RaftRequest& request) {
-  return std::visit(Overloaded{[](const VoteRequest& r) { return r.epoch; },
-                               [](const BeginQuorumEpochRequest& r) { return r.leader_epoch; },
-                               [](const EndQuorumEpochRequest& r) { return r.leader_epoch; },
-                               [](const FetchRequest& r) { return r.current_leader_epoch; }},
-                    request);
+  return std::visit(
+      Overloaded{[](const VoteRequest& r) { return r.epoch; },
+                 [](const BeginQuorumEpochRequest& r) { return r.leader_epoch; },
+                 [](const EndQuorumEpochRequest& r) { return r.leader_epoch; },
+                 [](const FetchRequest& r) { return r.current_leader_epoch; },
+                 [](const FetchSnapshotRequest& r) { return r.current_leader_epoch; }},
+      request);
 }
 
 bool IsSaneEpoch(const RaftState& state, Epoch epoch) {
@@ -152,23 +155,25 @@ bool AdoptFromResponse(RaftState& state, NodeId from, const ResponseHeader& head
 
 // REQUIRES: the answer is of our epoch, without error, and to this role's request.
 void HandleResponse(RaftState& state, NodeId from, const RaftResponse& response) {
-  std::visit(Overloaded{[&](const VoteResponse& r) {
-                          ClearFailures(state, from);
-                          OnVoteResponse(state, from, r);
-                        },
-                        [&](const BeginQuorumEpochResponse&) { ClearFailures(state, from); },
-                        [&](const EndQuorumEpochResponse&) {
-                          ClearFailures(state, from);
-                          OnEndQuorumEpochResponse(state, from);
-                        },
-                        [&](const FetchResponse& r) {
-                          if (KnownLeader(state) == from && RoleOf(state) == Role::kFollower) {
-                            OnFetchResponse(state, from, r);
-                          } else {
-                            OnProbeFailed(state);
-                          }
-                        }},
-             response);
+  std::visit(
+      Overloaded{[&](const VoteResponse& r) {
+                   ClearFailures(state, from);
+                   OnVoteResponse(state, from, r);
+                 },
+                 [&](const BeginQuorumEpochResponse&) { ClearFailures(state, from); },
+                 [&](const EndQuorumEpochResponse&) {
+                   ClearFailures(state, from);
+                   OnEndQuorumEpochResponse(state, from);
+                 },
+                 [&](const FetchResponse& r) {
+                   if (KnownLeader(state) == from && RoleOf(state) == Role::kFollower) {
+                     OnFetchResponse(state, from, r);
+                   } else {
+                     OnProbeFailed(state);
+                   }
+                 },
+                 [&](const FetchSnapshotResponse& r) { OnFetchSnapshotResponse(state, from, r); }},
+      response);
 }
 
 }  // namespace
@@ -191,7 +196,8 @@ void OnRequest(RaftState& state, RequestReceived event) {
           [&](const VoteRequest& r) { OnVoteRequest(state, event.token, r); },
           [&](const BeginQuorumEpochRequest& r) { OnBeginQuorumEpoch(state, event.token, r); },
           [&](const EndQuorumEpochRequest& r) { OnEndQuorumEpoch(state, event.token, r); },
-          [&](const FetchRequest& r) { OnFetchRequest(state, event.token, r); }},
+          [&](const FetchRequest& r) { OnFetchRequest(state, event.token, r); },
+          [&](const FetchSnapshotRequest& r) { OnFetchSnapshotRequest(state, event.token, r); }},
       event.request);
 }
 
@@ -210,6 +216,8 @@ void OnResponse(RaftState& state, const ResponseReceived& event) {
     BackOff(state, event.from);
     if (std::holds_alternative<FetchResponse>(event.response)) {
       OnProbeFailed(state);
+    } else if (std::holds_alternative<FetchSnapshotResponse>(event.response)) {
+      OnFetchSnapshotRefused(state, event.from, HeaderOf(event.response).error);
     }
   }
 }

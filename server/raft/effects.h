@@ -26,10 +26,24 @@ struct FetchRange {
   uint32_t max_bytes = 0;
 };
 
+// Chunk that answers a FetchSnapshot; the executor reads it into FetchSnapshotResponse::chunk.
+struct SnapshotChunkRead {
+  SnapshotId id;
+  int64_t index = 0;
+};
+
 struct SendReply {
   RequestToken token;
   RaftResponse response;
-  std::optional<FetchRange> read;  // FetchResponse only
+  std::optional<FetchRange> read;                 // FetchResponse only
+  std::optional<SnapshotChunkRead> chunk_read{};  // FetchSnapshotResponse only
+};
+
+// Store a chunk of the snapshot that is being fetched; answered by SnapshotChunkStored.
+struct StoreSnapshotChunk {
+  SnapshotId id;
+  int64_t index = 0;
+  std::string chunk;
 };
 
 struct ReadConfirmed {
@@ -55,6 +69,12 @@ struct Effects {
   std::optional<Offset> high_watermark;  // set when it advanced
   std::vector<ReadConfirmed> reads;
   std::vector<LeadershipChange> leadership;  // in order
+  std::optional<StoreSnapshotChunk> store_chunk;
+  std::optional<SnapshotManifest> freeze_snapshot;  // answered by SnapshotFrozen
+  std::vector<SnapshotId> delete_snapshots;         // nothing refers to them any more
+  // The log was replaced by this snapshot: the state below its end must be loaded from it. `writes`
+  // holds the installation.
+  std::optional<SnapshotManifest> installed;
   std::vector<RaftTrace> traces;
 };
 

@@ -27,6 +27,9 @@ bool IsLogUpToDate(const RaftState& state, const VoteRequest& request) {
 
 // consensus.md §1.4, left column. Before the role is asked: a vote is given once per epoch.
 bool GrantsVote(const RaftState& state, const VoteRequest& request) {
+  if (state.is_quarantined) {
+    return false;  // what it acknowledged before may be missing from the log it would compare
+  }
   const bool may_vote = std::visit(
       Overloaded{[](const Unattached&) { return true; }, [](const Prospective&) { return true; },
                  [](const Follower&) { return false; }, [](const Candidate&) { return false; },
@@ -43,7 +46,7 @@ bool GrantsVote(const RaftState& state, const VoteRequest& request) {
 
 // consensus.md §1.4, right column: who hears a live leader refuses.
 bool GrantsPreVote(const RaftState& state, const VoteRequest& request) {
-  if (std::holds_alternative<Leader>(state.role)) {
+  if (state.is_quarantined || std::holds_alternative<Leader>(state.role)) {
     return false;
   }
   const auto* follower = std::get_if<Follower>(&state.role);

@@ -67,7 +67,32 @@ struct ConfirmLeadership {
 // Hand leadership over and refuse new work. A leader becomes Resigned.
 struct BeginShutdown {};
 
+// The chunk that StoreSnapshotChunk named is stored (not yet synced: that comes with freezing).
+struct SnapshotChunkStored {
+  SnapshotId id;
+  int64_t index = 0;
+};
+
+// FreezeSnapshot has ended: the copy is durable and its digest right, or it is gone.
+struct SnapshotFrozen {
+  SnapshotId id;
+  bool is_good = false;
+};
+
+// This node's own snapshot is durable. REQUIRES: at a batch end, not above the high watermark nor
+// this disk's durable end.
+struct SnapshotTaken {
+  SnapshotManifest manifest;
+};
+
+// Forget the log below the snapshot at `offset`, and the snapshots before that one. REQUIRES: a
+// snapshot there.
+struct MoveLogStart {
+  Offset offset;
+};
+
 using Event = std::variant<TimerFired, RequestReceived, ResponseReceived, RequestFailed,
-                           AppendRecords, WriteDone, ConfirmLeadership, BeginShutdown>;
+                           AppendRecords, WriteDone, ConfirmLeadership, BeginShutdown,
+                           SnapshotChunkStored, SnapshotFrozen, SnapshotTaken, MoveLogStart>;
 
 }  // namespace kvorum::raft

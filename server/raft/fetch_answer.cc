@@ -19,33 +19,34 @@ bool IsSane(const FetchRequest& request) {
          request.high_watermark.value_or(Offset(0)) >= Offset(0);
 }
 
-// The leader-only check, in Kafka's order. A fetch never advances the receiver's epoch.
-RaftError CheckLeader(const RaftState& state, const FetchRequest& request) {
-  if (request.current_leader_epoch < state.epoch) {
-    return RaftError::kFencedLeaderEpoch;
-  }
-  if (request.current_leader_epoch > state.epoch) {
-    return RaftError::kUnknownLeaderEpoch;
-  }
-  return std::holds_alternative<Leader>(state.role) ? RaftError::kNone
-                                                    : RaftError::kNotLeaderOrFollower;
-}
+enum class Position { kValid, kDiverging, kNeedsSnapshot, kCorrupt };
 
-enum class Position { kValid, kDiverging, kBelowLogStart, kCorrupt };
+// Nothing of this log joins on to the requester's: below its start, or of an older epoch than the
+// snapshot it begins with. And an empty replica loads the snapshot rather than the log.
+bool NeedsSnapshot(const RaftState& state, Offset offset, Epoch last_epoch) {
+  const LogShape& log = state.log;
+  if (offset == Offset(0)) {
+    return !state.snapshots.empty();
+  }
+  if (log.start() == Offset(0)) {
+    return false;
+  }
+  const Epoch below_start = *log.EpochBelow(log.start());
+  return offset < log.start() || last_epoch < below_start ||
+         (offset == log.start() && last_epoch != below_start);
+}
 
 // Compares the requester's log end with our log (consensus.md §3.5). Same offset and epoch with
 // another chain is not divergence, which truncation heals, but damage, which it would hide.
-Position Validate(const LogShape& log, const FetchRequest& request, EpochEnd& diverging) {
+Position Validate(const RaftState& state, const FetchRequest& request, EpochEnd& diverging) {
+  const LogShape& log = state.log;
   const Offset offset = request.fetch_offset;
-  if (offset < log.start()) {
-    return Position::kBelowLogStart;
+  if (NeedsSnapshot(state, offset, request.last_fetched_epoch)) {
+    return Position::kNeedsSnapshot;
   }
   if (offset > Offset(0)) {
     const EpochEnd local = log.EndOffsetForEpoch(request.last_fetched_epoch);
-    const bool is_at_log_start =
-        offset == log.start() && log.EpochBelow(offset) == request.last_fetched_epoch;
-    if (!is_at_log_start &&
-        (local.epoch != request.last_fetched_epoch || local.end_offset < offset)) {
+    if (local.epoch != request.last_fetched_epoch || local.end_offset < offset) {
       diverging = local;
       return Position::kDiverging;
     }
@@ -57,23 +58,12 @@ Position Validate(const LogShape& log, const FetchRequest& request, EpochEnd& di
   return log.ChainAt(offset) == request.last_chain_hash ? Position::kValid : Position::kCorrupt;
 }
 
-ReplicaProgress* ProgressOf(RaftState& state, const ReplicaKey& replica) {
-  auto& progress = std::get<Leader>(state.role).progress;
-  const auto it = progress.find(replica);
-  if (it != progress.end()) {
-    return &it->second;
-  }
-  if (progress.size() >= kMaxTrackedObservers + Voters(state).size()) {
-    return nullptr;
-  }
-  return &progress[replica];
-}
-
 FetchResponse MakeResponse(const RaftState& state) {
   FetchResponse response;
   response.header = MakeResponseHeader(state, RaftError::kNone);
   response.high_watermark = std::get<Leader>(state.role).high_watermark;
   response.log_start_offset = state.log.start();
+  response.log_end_offset = state.log.end();
   response.round = state.round;
   return response;
 }
@@ -115,6 +105,12 @@ void AnswerDiverging(RaftState& state, RequestToken token, const FetchRequest& r
   Reply(state, token, std::move(response));
 }
 
+void AnswerWithSnapshot(RaftState& state, RequestToken token) {
+  FetchResponse response = MakeResponse(state);
+  response.snapshot_id = state.snapshots.back().id;
+  Reply(state, token, std::move(response));
+}
+
 void Refuse(RaftState& state, RequestToken token, const FetchRequest& request, RaftError error,
             std::string why) {
   Trace(state, RaftTraceKind::kRequestRejected,
@@ -126,13 +122,37 @@ void Refuse(RaftState& state, RequestToken token, const FetchRequest& request, R
 
 }  // namespace
 
+RaftError CheckLeader(const RaftState& state, Epoch requested) {
+  if (requested < state.epoch) {
+    return RaftError::kFencedLeaderEpoch;
+  }
+  if (requested > state.epoch) {
+    return RaftError::kUnknownLeaderEpoch;
+  }
+  return std::holds_alternative<Leader>(state.role) ? RaftError::kNone
+                                                    : RaftError::kNotLeaderOrFollower;
+}
+
+ReplicaProgress* ProgressOf(RaftState& state, const ReplicaKey& replica) {
+  auto& progress = std::get<Leader>(state.role).progress;
+  const auto it = progress.find(replica);
+  if (it != progress.end()) {
+    return &it->second;
+  }
+  if (progress.size() >= kMaxTrackedObservers + Voters(state).size()) {
+    return nullptr;
+  }
+  return &progress[replica];
+}
+
 void OnFetchRequest(RaftState& state, RequestToken token, const FetchRequest& request) {
   const ReplicaKey& replica = request.header.sender;
   if (!IsSane(request)) {
     Refuse(state, token, request, RaftError::kInvalidRequest, "invalid fetch request");
     return;
   }
-  if (const RaftError error = CheckLeader(state, request); error != RaftError::kNone) {
+  if (const RaftError error = CheckLeader(state, request.current_leader_epoch);
+      error != RaftError::kNone) {
     ReplyError(state, token, request, error);
     return;
   }
@@ -141,19 +161,25 @@ void OnFetchRequest(RaftState& state, RequestToken token, const FetchRequest& re
     Reply(state, older->token, MakeResponse(state));
   }
   EpochEnd diverging;
-  const Position position = Validate(state.log, request, diverging);
+  const Position position = Validate(state, request, diverging);
   if (position == Position::kCorrupt) {
     Refuse(state, token, request, RaftError::kCorruptLog, "other log at the same offset and epoch");
     return;
   }
-  if (position == Position::kBelowLogStart) {
-    Refuse(state, token, request, RaftError::kInvalidRequest, "fetch below the log start");
-    return;
-  }
   ReplicaProgress* progress = ProgressOf(state, replica);
+  if (progress != nullptr && request.is_quarantined) {
+    // Its word counts for nothing; nor does what it said before its disk forgot.
+    *progress = ReplicaProgress();
+    progress = nullptr;
+  }
   if (progress != nullptr) {
     // Only what we gave out counts as an echo.
     progress->OnContact(state.now.now, request.round <= state.round ? request.round : 0);
+  }
+  if (position == Position::kNeedsSnapshot) {
+    AnswerWithSnapshot(state, token);
+    MaybeConfirmReads(state);
+    return;
   }
   if (position == Position::kDiverging) {
     AnswerDiverging(state, token, request, diverging);

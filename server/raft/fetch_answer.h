@@ -8,6 +8,13 @@ namespace kvorum::raft {
 
 void OnFetchRequest(RaftState& state, RequestToken token, const FetchRequest& request);
 
+// The leader-only check (consensus.md §2.0), in Kafka's order. A fetch never advances the
+// receiver's epoch.
+RaftError CheckLeader(const RaftState& state, Epoch requested);
+// What the leader remembers of `replica`, begun if need be; nullptr: it has too many already.
+// REQUIRES: Leader.
+ReplicaProgress* ProgressOf(RaftState& state, const ReplicaKey& replica);
+
 // Answers a parked fetch with whatever there is now. REQUIRES: Leader.
 void AnswerFetch(RaftState& state, const WaitingFetch& fetch);
 

@@ -10,6 +10,7 @@
 #include "server/base/mutants.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
+#include "server/raft/snapshots.h"
 #include "server/raft/transitions.h"
 #include "storage/types/record_batch.h"
 
@@ -27,8 +28,31 @@ bool IsFollowing(const RaftState& state, NodeId id) {
   return follower != nullptr && follower->leader_id == id;
 }
 
+SnapshotCopy* SnapshotCopyOf(RaftState& state) {
+  auto* follower = std::get_if<Follower>(&state.role);
+  return follower != nullptr && follower->snapshot.has_value() ? &*follower->snapshot : nullptr;
+}
+
+bool IsCopyingSnapshot(const RaftState& state) {
+  const auto* follower = std::get_if<Follower>(&state.role);
+  return follower != nullptr && follower->snapshot.has_value();
+}
+
+// A chunk at a time, each stored before the next is asked for; the log waits until it is replaced.
 bool MayFetch(const RaftState& state) {
-  return (state.pending_writes.empty() || KVORUM_MUTANT(R16)) && !state.fetch_target.has_value();
+  if (state.fetch_target.has_value()) {
+    return false;
+  }
+  if (IsCopyingSnapshot(state)) {
+    return std::get<Follower>(state.role).snapshot->stage == SnapshotCopy::Stage::kAsking;
+  }
+  return state.pending_writes.empty() || KVORUM_MUTANT(R16);
+}
+
+// Its own disk keeps it busy with the leader's snapshot, which says nothing against the leader.
+bool IsFreezing(const RaftState& state) {
+  return IsCopyingSnapshot(state) &&
+         std::get<Follower>(state.role).snapshot->stage == SnapshotCopy::Stage::kFreezing;
 }
 
 // A probe asks who leads: it does not wait for news, and its answer's batches are not used.
@@ -48,6 +72,7 @@ void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
       std::chrono::duration_cast<std::chrono::milliseconds>(max_wait).count());
   request.max_bytes = state.config.fetch_max_bytes;
   request.round = is_probe || follower == nullptr ? 0 : follower->round;
+  request.is_quarantined = state.is_quarantined;
   // A silent peer must not keep a probe from asking the next one for long.
   const Duration timeout =
       is_probe ? std::min(state.config.request_timeout, state.config.election_timeout)
@@ -86,7 +111,7 @@ void OnLeaderRefused(RaftState& state, Follower& follower) {
   const bool is_too_soon = state.last_lost_connection.has_value() &&
                            now - *state.last_lost_connection < state.config.election_timeout;
   // A port that opens and closes must not cause an election each time.
-  if (!IsVoter(state) || is_too_soon || follower.campaign_at.has_value()) {
+  if (!MayElect(state) || is_too_soon || follower.campaign_at.has_value()) {
     return;
   }
   state.last_lost_connection = now;
@@ -180,6 +205,15 @@ void AdvanceHighWatermark(RaftState& state, NodeId from, Offset leader_high_wate
   Trace(state, RaftTraceKind::kHighWatermark, {.offset = reached});
 }
 
+// The first good answer of an epoch says what the replica must hold before its word counts again:
+// all that this leader had, which was elected without its vote (protocol-aware recovery).
+void NoteQuarantineEnd(RaftState& state, const FetchResponse& response) {
+  if (state.is_quarantined &&
+      (!state.quarantine_end.has_value() || state.quarantine_end->epoch != state.epoch)) {
+    state.quarantine_end = QuarantineEnd{.epoch = state.epoch, .log_end = response.log_end_offset};
+  }
+}
+
 }  // namespace
 
 void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& response) {
@@ -188,7 +222,12 @@ void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& respons
     DropAnswer(state, from, "negative high watermark");
     return;
   }
-  if (response.diverging_epoch.has_value()) {
+  if (response.snapshot_id.has_value()) {
+    BeginSnapshotCopy(state, from, *response.snapshot_id);
+    if (!IsCopyingSnapshot(state)) {
+      return;
+    }
+  } else if (response.diverging_epoch.has_value()) {
     if (!Truncate(state, from, *response.diverging_epoch)) {
       return;
     }
@@ -207,6 +246,19 @@ void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& respons
   follower.has_fetched = true;
   follower.campaign_at.reset();
   follower.fetch_deadline = NextFetchDeadline(state, from);
+  NoteQuarantineEnd(state, response);
+  MaybeEndQuarantine(state);
+}
+
+void MaybeEndQuarantine(RaftState& state) {
+  if (!state.is_quarantined || !state.quarantine_end.has_value() ||
+      state.quarantine_end->epoch != state.epoch) {
+    return;
+  }
+  const Offset needed = state.quarantine_end->log_end;
+  if (state.log.durable_end() >= needed && state.high_watermark >= needed) {
+    LeaveQuarantine(state);
+  }
 }
 
 void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure) {
@@ -232,7 +284,7 @@ void OnProbeFailed(RaftState& state) {
 
 void PollFetching(RaftState& state) {
   const TimePoint now = state.now.now;
-  if (IsVoter(state) || KVORUM_MUTANT(R46)) {
+  if ((MayElect(state) && !IsFreezing(state)) || KVORUM_MUTANT(R46)) {
     const auto* unattached = std::get_if<Unattached>(&state.role);
     const auto* follower = std::get_if<Follower>(&state.role);
     const bool must_campaign =
@@ -249,8 +301,12 @@ void PollFetching(RaftState& state) {
   }
   const Voter* leader = LeaderToFetchFrom(state);
   if (leader != nullptr && IsReady(state, leader->key.node_id)) {
-    SendFetch(state, *leader, /*is_probe=*/false);
-  } else {
+    if (SnapshotCopyOf(state) != nullptr) {
+      SendFetchSnapshot(state, *leader);
+    } else {
+      SendFetch(state, *leader, /*is_probe=*/false);
+    }
+  } else if (state.pending_writes.empty()) {
     MaybeProbe(state);
   }
 }
@@ -260,7 +316,7 @@ TimePoint FetchingDeadline(const RaftState& state) {
   if (KVORUM_MUTANT(R21) && std::holds_alternative<Follower>(state.role)) {
     return state.now.now;
   }
-  if (IsVoter(state) || KVORUM_MUTANT(R46)) {
+  if ((MayElect(state) && !IsFreezing(state)) || KVORUM_MUTANT(R46)) {
     if (const auto* unattached = std::get_if<Unattached>(&state.role)) {
       earliest = unattached->election_deadline;
     } else if (const auto* follower = std::get_if<Follower>(&state.role)) {
@@ -270,7 +326,9 @@ TimePoint FetchingDeadline(const RaftState& state) {
   if (!MayFetch(state)) {
     return earliest;
   }
-  earliest = std::min(earliest, state.next_probe);
+  if (state.pending_writes.empty()) {
+    earliest = std::min(earliest, state.next_probe);
+  }
   if (const Voter* leader = LeaderToFetchFrom(state); leader != nullptr) {
     earliest = std::min(earliest, NextReady(state, leader->key.node_id));
   }

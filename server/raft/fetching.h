@@ -11,6 +11,9 @@ namespace kvorum::raft {
 void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& response);
 
 // A fetch to `to` will not be answered.
+// A quarantined replica that has everything again and knows it committed leaves the quarantine.
+void MaybeEndQuarantine(RaftState& state);
+
 void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure);
 
 // A probe of `from` brought no leader: ask somebody else, later.

@@ -50,6 +50,13 @@ void CheckState(const RaftState& state) {
                "leader of epoch {} was not written", state.epoch);
   KVORUM_CHECK(IsVoter(state) || MayBeObserver(role) || KVORUM_MUTANT(R46), "observer is {}",
                RoleName(role));
+  KVORUM_CHECK(!state.is_quarantined || MayBeObserver(role) || role == Role::kResigned,
+               "quarantined {}", RoleName(role));
+  KVORUM_CHECK(log.start() == Offset(0) ||
+                   (!state.snapshots.empty() && state.snapshots.front().id.offset == log.start()),
+               "log starts at {}, but no snapshot is there", log.start());
+  KVORUM_CHECK(role != Role::kLeader || state.effects.installed == std::nullopt,
+               "leader of {} installs a snapshot", state.epoch);
   if (const auto* leader = std::get_if<Leader>(&state.role)) {
     CheckLeader(state, *leader);
     KVORUM_CHECK(!IsShuttingDown(state), "leads epoch {} while shutting down", state.epoch);

@@ -47,6 +47,38 @@ void LogShape::TruncateTo(Offset end_offset) {
   durable_end_ = std::min(durable_end_, end_offset);
 }
 
+void LogShape::TruncatePrefix(Offset start) {
+  KVORUM_CHECK(start_ <= start && start <= durable_end_, "log start {} of [{}, {}]", start, start_,
+               durable_end_);
+  const std::optional<Epoch> epoch_below = EpochBelow(start);
+  const auto first = std::find_if(ends_.begin(), ends_.end(), [start](const BatchEnd& batch_end) {
+    return batch_end.end_offset >= start;
+  });
+  // Batch ends below the high watermark may be forgotten already: then all that are left lie above.
+  ends_.erase(ends_.begin(), first);
+  // The epochs that end at or below `start` are gone; the one that goes on there begins there.
+  while (epochs_.size() > 1 && epochs_[1].start <= start) {
+    epochs_.erase(epochs_.begin());
+  }
+  if (!epochs_.empty() && epochs_.front().start < start) {
+    if (start == end()) {
+      epochs_.clear();
+    } else {
+      epochs_.front().start = start;
+    }
+  }
+  start_ = start;
+  epoch_below_start_ = *epoch_below;
+}
+
+void LogShape::ResetTo(const SnapshotId& id, uint64_t chain) {
+  start_ = id.offset;
+  epoch_below_start_ = id.epoch;
+  epochs_.clear();
+  ends_.assign({BatchEnd{.end_offset = id.offset, .epoch = id.epoch, .chain_hash = chain}});
+  durable_end_ = id.offset;
+}
+
 void LogShape::SetDurableEnd(Offset end_offset) {
   KVORUM_CHECK(start_ <= end_offset, "durable end {} below log start {}", end_offset, start_);
   KVORUM_CHECK(end_offset <= end(), "durable end {} above log end {}", end_offset, end());
@@ -77,7 +109,9 @@ EpochEnd LogShape::EndOffsetForEpoch(Epoch epoch) const {
                        [](Epoch wanted, const EpochStart& e) { return wanted < e.epoch; });
   const Offset end_offset = next == epochs_.end() ? end() : next->start;
   if (next == epochs_.begin()) {
-    return EpochEnd{.epoch = epoch, .end_offset = start_};
+    // The epoch of the snapshot the log begins with ends there, at the latest.
+    const bool is_below_start = start_ > Offset(0) && epoch >= epoch_below_start_;
+    return EpochEnd{.epoch = is_below_start ? epoch_below_start_ : epoch, .end_offset = start_};
   }
   return EpochEnd{.epoch = std::prev(next)->epoch, .end_offset = end_offset};
 }

@@ -34,6 +34,12 @@ class LogShape {
   // REQUIRES: IsBatchEnd(end). Returns to the chain hash and epoch below `end`.
   void TruncateTo(Offset end);
 
+  // The log now begins at `start`. REQUIRES: a batch ends there, and it is durable.
+  void TruncatePrefix(Offset start);
+
+  // Replaced by a snapshot: empty, and going on at `id` with `chain`.
+  void ResetTo(const SnapshotId& id, uint64_t chain);
+
   // REQUIRES: start <= end <= this->end().
   void SetDurableEnd(Offset end);
 

@@ -8,6 +8,7 @@
 
 #include "server/base/ids.h"
 #include "storage/types/record_batch.h"
+#include "storage/types/snapshot_manifest.h"
 
 namespace kvorum::raft {
 
@@ -24,6 +25,8 @@ enum class RaftError {
   kInvalidVoterKey,
   kInconsistentClusterId,
   kCorruptLog,
+  kSnapshotNotFound,
+  kPositionOutOfRange,
 };
 
 // In every request. A mismatch of cluster, generation or receiver changes nothing on the receiver,
@@ -82,6 +85,9 @@ struct FetchRequest {
   uint32_t max_wait_ms = 0;
   uint32_t max_bytes = 0;
   uint64_t round = 0;  // last round number received from this leader: confirms its leadership
+  // The requester's disk forgot something: this fetch acknowledges nothing (reliability:
+  // quarantine).
+  bool is_quarantined = false;
 };
 
 // Largest epoch at or below the one asked for, and where it ends.
@@ -96,15 +102,31 @@ struct FetchResponse {
   ResponseHeader header;
   std::optional<Offset> high_watermark;
   Offset log_start_offset;
+  Offset log_end_offset;                    // the answering leader's
   std::optional<EpochEnd> diverging_epoch;  // set: truncate, and no batches
+  std::optional<SnapshotId> snapshot_id;    // set: fetch this snapshot first, and no batches
   std::vector<RecordBatch> batches;
   uint64_t round = 0;
 };
 
-using RaftRequest =
-    std::variant<VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest, FetchRequest>;
-using RaftResponse =
-    std::variant<VoteResponse, BeginQuorumEpochResponse, EndQuorumEpochResponse, FetchResponse>;
+// One chunk of a snapshot (KIP-630). Chunks are what is stored, so a position counts them.
+struct FetchSnapshotRequest {
+  RequestHeader header;
+  Epoch current_leader_epoch;
+  SnapshotId snapshot_id;
+  int64_t position = 0;  // chunks held: the index of the one wanted
+};
+struct FetchSnapshotResponse {
+  ResponseHeader header;
+  SnapshotManifest manifest;  // in every answer: whichever comes first begins the copy
+  int64_t position = 0;
+  std::string chunk;
+};
+
+using RaftRequest = std::variant<VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest,
+                                 FetchRequest, FetchSnapshotRequest>;
+using RaftResponse = std::variant<VoteResponse, BeginQuorumEpochResponse, EndQuorumEpochResponse,
+                                  FetchResponse, FetchSnapshotResponse>;
 
 inline const RequestHeader& HeaderOf(const RaftRequest& request) {
   return std::visit([](const auto& r) -> const RequestHeader& { return r.header; }, request);

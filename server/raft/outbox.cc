@@ -27,8 +27,26 @@ void Submit(RaftState& state, StorageWrite write) {
   state.effects.writes.push_back(std::move(write));
 }
 
+// They can go once the write that was submitted last is synced.
+void DoomSnapshotsBelow(RaftState& state, Offset start) {
+  auto& snapshots = state.snapshots;
+  while (!snapshots.empty() && snapshots.front().id.offset < start) {
+    state.doomed_snapshots.push_back(
+        DoomedSnapshot{.id = snapshots.front().id, .after = state.pending_writes.last()});
+    snapshots.erase(snapshots.begin());
+  }
+}
+
 bool MayLeave(const RaftState& state) {
   return KVORUM_MUTANT(R01) || state.pending_writes.IsDone(state.quorum_state_write);
+}
+
+void Leave(RaftState& state, SendReply reply) {
+  if (MayLeave(state)) {
+    state.effects.replies.push_back(std::move(reply));
+  } else {
+    state.pending_writes.Hold(state.quorum_state_write, std::move(reply));
+  }
 }
 
 RaftResponse MakeErrorResponse(const RaftRequest& request, ResponseHeader header) {
@@ -41,7 +59,14 @@ RaftResponse MakeErrorResponse(const RaftRequest& request, ResponseHeader header
           [&](const EndQuorumEpochRequest&) -> RaftResponse {
             return EndQuorumEpochResponse{.header = header};
           },
-          [&](const FetchRequest&) -> RaftResponse { return FetchResponse{.header = header}; }},
+          [&](const FetchRequest&) -> RaftResponse { return FetchResponse{.header = header}; },
+          [&](const FetchSnapshotRequest& r) -> RaftResponse {
+            FetchSnapshotResponse response;
+            response.header = header;
+            response.manifest.id = r.snapshot_id;
+            response.position = r.position;
+            return response;
+          }},
       request);
 }
 
@@ -75,12 +100,12 @@ void Send(RaftState& state, const Voter& to, RaftRequest request, Duration timeo
 
 void Reply(RaftState& state, RequestToken token, RaftResponse response,
            std::optional<FetchRange> read) {
-  SendReply reply{.token = token, .response = std::move(response), .read = read};
-  if (MayLeave(state)) {
-    state.effects.replies.push_back(std::move(reply));
-  } else {
-    state.pending_writes.Hold(state.quorum_state_write, std::move(reply));
-  }
+  Leave(state, SendReply{.token = token, .response = std::move(response), .read = read});
+}
+
+void ReplyWithChunk(RaftState& state, RequestToken token, FetchSnapshotResponse response,
+                    SnapshotChunkRead read) {
+  Leave(state, SendReply{.token = token, .response = std::move(response), .chunk_read = read});
 }
 
 void ReplyError(RaftState& state, RequestToken token, const RaftRequest& request, RaftError error) {
@@ -110,7 +135,7 @@ void AppendToLog(RaftState& state, std::vector<RecordBatch> batches) {
     if (!batch.is_control) {
       continue;
     }
-    if (std::optional<VoterSet> set = state.config.decode_control(batch)) {
+    if (std::optional<VoterSet> set = state.config.decode_control(*batch.payload)) {
       state.voters.Append(batch.base_offset, *std::move(set));
     }
   }
@@ -133,6 +158,47 @@ void TruncateLog(RaftState& state, Offset end) {
   write.truncate_to = end;
   Submit(state, std::move(write));
   Trace(state, RaftTraceKind::kTruncated, {.offset = end});
+}
+
+void InstallSnapshot(RaftState& state, const SnapshotManifest& manifest) {
+  const Offset end = manifest.id.offset;
+  KVORUM_CHECK(!state.high_watermark.has_value() || end > *state.high_watermark,
+               "snapshot at {} installed below the high watermark {}", end, *state.high_watermark);
+  KVORUM_CHECK(!std::holds_alternative<Leader>(state.role), "leader of {} installs a snapshot",
+               state.epoch);
+  state.log.ResetTo(manifest.id, manifest.chain_hash);
+  state.voters.ResetTo(
+      end, manifest.voters.empty() ? std::nullopt : state.config.decode_control(manifest.voters));
+  state.pending_writes.ResetTo(end);
+  state.high_watermark = end;
+  StorageWrite write;
+  write.install = manifest;
+  Submit(state, std::move(write));
+  DoomSnapshotsBelow(state, end);
+  state.effects.installed = manifest;
+  Trace(state, RaftTraceKind::kSnapshotInstalled, {.offset = end});
+}
+
+void TruncateLogPrefix(RaftState& state, Offset start) {
+  state.log.TruncatePrefix(start);
+  state.voters.TruncatePrefix(start);
+  StorageWrite write;
+  write.log_start = start;
+  Submit(state, std::move(write));
+  DoomSnapshotsBelow(state, start);
+  Trace(state, RaftTraceKind::kLogStartMoved, {.offset = start});
+}
+
+void LeaveQuarantine(RaftState& state) {
+  KVORUM_CHECK(state.is_quarantined, "not quarantined");
+  state.is_quarantined = false;
+  state.quarantine_end.reset();
+  StorageWrite write;
+  write.leave_quarantine = true;
+  Submit(state, std::move(write));
+  // No word of a voter leaves before that is durable.
+  state.quorum_state_write = state.pending_writes.last();
+  Trace(state, RaftTraceKind::kQuarantineLeft, {.offset = state.log.end()});
 }
 
 void AnnounceLeadership(RaftState& state) {

@@ -20,6 +20,8 @@ void Send(RaftState& state, const Voter& to, RaftRequest request, Duration timeo
 
 void Reply(RaftState& state, RequestToken token, RaftResponse response,
            std::optional<FetchRange> read = std::nullopt);
+void ReplyWithChunk(RaftState& state, RequestToken token, FetchSnapshotResponse response,
+                    SnapshotChunkRead read);
 // Answers any request with `error` and the present epoch and leader.
 void ReplyError(RaftState& state, RequestToken token, const RaftRequest& request, RaftError error);
 
@@ -36,6 +38,14 @@ void SaveQuorumState(RaftState& state);
 void AppendToLog(RaftState& state, std::vector<RecordBatch> batches);
 // REQUIRES: a batch ends at `end`, which is not below the high watermark.
 void TruncateLog(RaftState& state, Offset end);
+
+// Replaces the log by the frozen snapshot `manifest` (KIP-630). REQUIRES: above the high watermark,
+// not the leader.
+void InstallSnapshot(RaftState& state, const SnapshotManifest& manifest);
+// REQUIRES: a snapshot at `start`, which lies in the log and is durable here.
+void TruncateLogPrefix(RaftState& state, Offset start);
+// The replica has everything again: it is a voter like any other from here on.
+void LeaveQuarantine(RaftState& state);
 
 // Emits a LeadershipChange if (epoch, leader, is_leader) differ from those last emitted.
 void AnnounceLeadership(RaftState& state);

@@ -19,6 +19,12 @@ void PendingWrites::TruncateTo(Offset end) {
   }
 }
 
+void PendingWrites::ResetTo(Offset end) {
+  for (Write& write : writes_) {
+    write.log_end = end;
+  }
+}
+
 std::optional<Offset> PendingWrites::Complete(WriteId id) {
   KVORUM_CHECK(id <= last_given_, "write {} is done but only {} were begun", id, last_given_);
   std::optional<Offset> durable_end;

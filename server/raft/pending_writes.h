@@ -21,10 +21,15 @@ class PendingWrites {
   // The log now ends at `end`: no earlier write makes anything above it durable.
   void TruncateTo(Offset end);
 
+  // The log was replaced and now begins and ends at `end`: that is all that any earlier write makes
+  // durable.
+  void ResetTo(Offset end);
+
   // `id` and all before it are synced. Returns the new durable end; nullopt if nothing was new.
   // REQUIRES: `id` was given out.
   std::optional<Offset> Complete(WriteId id);
 
+  WriteId last() const { return last_given_; }
   bool IsDone(WriteId id) const { return id <= last_done_; }
   bool empty() const { return writes_.empty(); }
   size_t size() const { return writes_.size(); }

@@ -13,6 +13,7 @@
 #include "server/raft/leadership.h"
 #include "server/raft/raft_state.h"
 #include "server/raft/reads.h"
+#include "server/raft/snapshots.h"
 #include "server/raft/transitions.h"
 
 namespace kvorum::raft {
@@ -26,6 +27,8 @@ void OnWriteDone(RaftState& state, WriteId id) {
     state.log.SetDurableEnd(KVORUM_MUTANT(R11) ? state.log.end() : *durable_end);
   }
   state.pending_writes.Release(state.effects);
+  ReleaseDoomedSnapshots(state);
+  MaybeEndQuarantine(state);
   if (std::holds_alternative<Leader>(state.role)) {
     MaybeAdvanceHighWatermark(state);
   }
@@ -39,7 +42,11 @@ void Handle(RaftState& state, Event event) {
                         [&](const AppendRecords& e) { OnAppendRecords(state, e); },
                         [&](const WriteDone& e) { OnWriteDone(state, e.id); },
                         [&](const ConfirmLeadership& e) { OnConfirmLeadership(state, e.token); },
-                        [&](const BeginShutdown&) { OnBeginShutdown(state); }},
+                        [&](const BeginShutdown&) { OnBeginShutdown(state); },
+                        [&](const SnapshotChunkStored& e) { OnSnapshotChunkStored(state, e); },
+                        [&](const SnapshotFrozen& e) { OnSnapshotFrozen(state, e); },
+                        [&](const SnapshotTaken& e) { OnSnapshotTaken(state, e); },
+                        [&](const MoveLogStart& e) { OnMoveLogStart(state, e); }},
              event);
 }
 
@@ -135,6 +142,7 @@ std::string_view RoleName(Role role) {
 RaftCore::RaftCore(RaftConfig config, const RecoveredState& recovered, Random random, TimePoint now)
     : state_(std::make_unique<RaftState>(std::move(config), recovered, random, now)) {
   BecomeInitialRole(*state_);
+  InstallRecoveredSnapshot(*state_);
   CheckStateDeeply(*state_);
 }
 
@@ -176,6 +184,7 @@ RaftDescription RaftCore::Describe() const {
   RaftDescription description;
   description.role = RoleOf(state);
   description.is_voter = IsVoter(state);
+  description.is_quarantined = state.is_quarantined;
   description.epoch = state.epoch;
   description.leader_id = KnownLeader(state);
   description.voted_key = state.voted_key;
@@ -183,6 +192,9 @@ RaftDescription RaftCore::Describe() const {
   description.log_start_offset = state.log.start();
   description.log_end = state.log.end_position();
   description.durable_end_offset = state.log.durable_end();
+  if (!state.snapshots.empty()) {
+    description.latest_snapshot = state.snapshots.back().id;
+  }
   description.voters = Voters(state);
   if (const auto* leader = std::get_if<Leader>(&state.role)) {
     description.epoch_start_offset = leader->epoch_start_offset;
@@ -207,7 +219,20 @@ bool RaftCore::hears_leader() const {
 }
 
 const VoterSet& RaftCore::voters() const { return Voters(*state_); }
+const std::vector<SnapshotManifest>& RaftCore::snapshots() const { return state_->snapshots; }
+bool RaftCore::is_quarantined() const { return state_->is_quarantined; }
 bool RaftCore::is_shut_down() const { return IsShutDown(*state_); }
+
+SnapshotManifest RaftCore::MakeManifest(const SnapshotId& id, uint64_t chain_hash) const {
+  KVORUM_CHECK(state_->log.EpochBelow(id.offset) == id.epoch, "{} is no place in this log", id);
+  SnapshotManifest manifest;
+  manifest.id = id;
+  manifest.chain_hash = chain_hash;
+  if (const VoterSet* voters = state_->voters.Below(id.offset); voters != nullptr) {
+    manifest.voters = *state_->config.encode_voters(*voters);
+  }
+  return manifest;
+}
 
 std::optional<Epoch> RaftCore::EpochBelow(Offset offset) const {
   return state_->log.EpochBelow(offset);

@@ -33,6 +33,7 @@ struct RaftConfig {
   size_t max_parked_fetches = 1024;
   size_t max_waiting_reads = 10'000;
   ControlEncoder encode_control;
+  VotersEncoder encode_voters;
   ControlDecoder decode_control;
 };
 
@@ -52,6 +53,7 @@ struct ReplicaDescription {
 struct RaftDescription {
   Role role = Role::kUnattached;
   bool is_voter = false;
+  bool is_quarantined = false;
   Epoch epoch;
   std::optional<NodeId> leader_id;
   std::optional<ReplicaKey> voted_key;
@@ -59,6 +61,7 @@ struct RaftDescription {
   Offset log_start_offset;
   OffsetAndEpoch log_end;  // epoch: of the last record
   Offset durable_end_offset;
+  std::optional<SnapshotId> latest_snapshot;
   Offset epoch_start_offset;  // leader only
   VoterSet voters;
   std::vector<ReplicaDescription> replicas;  // leader only: voters by id, then observers
@@ -98,12 +101,21 @@ class RaftCore {
   // which starts unknown).
   std::optional<Offset> high_watermark() const;
   const VoterSet& voters() const;
+  // Frozen ones, oldest first; the log starts at the first if it does not start at 0.
+  const std::vector<SnapshotManifest>& snapshots() const;
+  // True: the disk lost something, so this replica casts no vote and acknowledges nothing until it
+  // has fetched all of it again.
+  bool is_quarantined() const;
   // True while the quorum is known to work from here: this node leads and has committed in its
   // epoch, or its leader has answered a fetch since it began to follow it.
   bool hears_leader() const;
   // True once BeginShutdown has nothing left to hand over: no leadership, no unanswered
   // EndQuorumEpoch (or the shutdown timeout passed). All parked requests have been answered.
   bool is_shut_down() const;
+
+  // What names a snapshot of everything below `id`, but for what only the state machine knows.
+  // REQUIRES: log start <= id.offset <= log end.
+  SnapshotManifest MakeManifest(const SnapshotId& id, uint64_t chain_hash) const;
 
   // Epoch of the record at `offset` - 1 (0 at offset 0); nullopt outside [log start, log end].
   std::optional<Epoch> EpochBelow(Offset offset) const;

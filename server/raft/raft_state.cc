@@ -18,7 +18,28 @@ void CheckConfig(const RaftConfig& config) {
   KVORUM_CHECK(config.retry_backoff > Duration::zero(), "retry back-off is zero");
   KVORUM_CHECK(config.fetch_max_bytes > 0, "fetch max bytes is zero");
   KVORUM_CHECK(config.encode_control != nullptr, "no control encoder");
+  KVORUM_CHECK(config.encode_voters != nullptr, "no voters encoder");
   KVORUM_CHECK(config.decode_control != nullptr, "no control decoder");
+}
+
+// The voter set of the snapshot the log begins with; those in the log follow it.
+void RecoverSnapshots(RaftState& state, const RecoveredState& recovered) {
+  for (const SnapshotManifest& snapshot : recovered.snapshots) {
+    if (snapshot.id.offset < state.log.start()) {
+      // A crash came between the move of the log start and the end of what lay below.
+      state.effects.delete_snapshots.push_back(snapshot.id);
+      continue;
+    }
+    state.snapshots.push_back(snapshot);
+    if (snapshot.id.offset == state.log.start() && !snapshot.voters.empty()) {
+      state.voters.ResetTo(snapshot.id.offset, state.config.decode_control(snapshot.voters));
+    }
+  }
+  if (!state.snapshots.empty() &&
+      IsUpToDate(state.log.end_position(), state.snapshots.back().id)) {
+    // Only what is committed is ever in a snapshot.
+    state.high_watermark = state.snapshots.back().id.offset;
+  }
 }
 
 }  // namespace
@@ -42,13 +63,15 @@ RaftState::RaftState(RaftConfig raft_config, const RecoveredState& recovered, Ra
       voted_key(recovered.quorum_state.voted_key),
       log(recovered, GenesisChainHash(config.cluster_id)),
       voters(config.bootstrap_voters),
+      is_quarantined(recovered.quarantine.has_value()),
       submitted(recovered.quorum_state) {
   CheckConfig(config);
   // Storage refuses such a directory (consensus.md §1.3 rule 2): the votes were lost.
   KVORUM_CHECK(epoch >= log.last_epoch(), "persisted epoch {} below the log's {}", epoch,
                log.last_epoch());
+  RecoverSnapshots(*this, recovered);
   for (const RecordBatch& batch : recovered.control_batches) {
-    if (std::optional<VoterSet> set = config.decode_control(batch)) {
+    if (std::optional<VoterSet> set = config.decode_control(*batch.payload)) {
       voters.Append(batch.base_offset, *std::move(set));
     }
   }
@@ -81,6 +104,8 @@ std::optional<NodeId> KnownLeader(const RaftState& state) {
 }
 
 bool IsVoter(const RaftState& state) { return Voters(state).Contains(state.config.self); }
+
+bool MayElect(const RaftState& state) { return IsVoter(state) && !state.is_quarantined; }
 
 const VoterSet& Voters(const RaftState& state) { return state.voters.newest(); }
 

@@ -54,6 +54,17 @@ struct Unattached {
   TimePoint election_deadline;  // voters only
 };
 
+// A snapshot on its way from the leader. Does not outlive the role: another leader's copy of it is
+// begun anew (consensus.md §2.5).
+struct SnapshotCopy {
+  enum class Stage { kAsking, kStoring, kFreezing };
+
+  SnapshotId id;
+  std::optional<SnapshotManifest> manifest;  // from the first answer on
+  int64_t chunks = 0;                        // stored
+  Stage stage = Stage::kAsking;
+};
+
 struct Follower {
   NodeId leader_id;
   TimePoint fetch_deadline;  // voters only
@@ -61,6 +72,7 @@ struct Follower {
   // refused (KIP-996).
   bool has_fetched = false;
   uint64_t round = 0;                    // newest round number of this leader
+  std::optional<SnapshotCopy> snapshot;  // being fetched instead of the log
   std::optional<TimePoint> campaign_at;  // the leader's port was closed
 };
 
@@ -100,6 +112,18 @@ struct Resigned {
   TimePoint election_deadline;
 };
 
+// Below the log start, once `after` is synced: nothing refers to it then.
+struct DoomedSnapshot {
+  SnapshotId id;
+  WriteId after;
+};
+
+// What a quarantined replica must hold: the log end of a leader that was elected without its vote.
+struct QuarantineEnd {
+  Epoch epoch;
+  Offset log_end;
+};
+
 using RoleState = std::variant<Unattached, Follower, Prospective, Candidate, Leader, Resigned>;
 
 // The conversation with one peer: at most one request at a time (KIP-595). All are reset when the
@@ -129,6 +153,13 @@ struct RaftState {
   // Newest known committed end; never decreases (a new leader's own is in Leader).
   std::optional<Offset> high_watermark;
 
+  std::vector<SnapshotManifest> snapshots;  // frozen, oldest first
+  std::vector<DoomedSnapshot> doomed_snapshots;
+  // Set: the disk forgot something (storage's guard). Votes for nobody, campaigns for nothing and
+  // acknowledges nothing until everything the leader had is here again and committed.
+  bool is_quarantined = false;
+  std::optional<QuarantineEnd> quarantine_end;
+
   QuorumState submitted;  // as last handed to storage
   PendingWrites pending_writes;
   WriteId quorum_state_write;  // newest write of a QuorumState: no message may overtake it
@@ -154,6 +185,8 @@ std::optional<NodeId> KnownLeader(const RaftState& state);
 // The leader of the epoch for the record, which is self while Resigned.
 std::optional<NodeId> LeaderOfEpoch(const RaftState& state);
 bool IsVoter(const RaftState& state);
+// A voter whose word counts: it may campaign and vote.
+bool MayElect(const RaftState& state);
 const VoterSet& Voters(const RaftState& state);
 bool IsShuttingDown(const RaftState& state);
 bool IsShutDown(const RaftState& state);

@@ -35,6 +35,14 @@ std::string_view KindName(RaftTraceKind kind) {
       return "truncated";
     case RaftTraceKind::kHighWatermark:
       return "high_watermark";
+    case RaftTraceKind::kSnapshotTaken:
+      return "snapshot_taken";
+    case RaftTraceKind::kSnapshotInstalled:
+      return "snapshot_installed";
+    case RaftTraceKind::kLogStartMoved:
+      return "log_start_moved";
+    case RaftTraceKind::kQuarantineLeft:
+      return "quarantine_left";
     case RaftTraceKind::kDivergingFetch:
       return "diverging_fetch";
     case RaftTraceKind::kCheckQuorumFailed:

@@ -18,10 +18,14 @@ enum class RaftTraceKind {
   kVoteRejected,
   kPreVoteGranted,
   kPreVoteRejected,
-  kAppended,        // offset: new log end
-  kTruncated,       // offset: new log end
-  kHighWatermark,   // offset: new high watermark
-  kDivergingFetch,  // peer: the follower told to truncate; offset: where
+  kAppended,           // offset: new log end
+  kTruncated,          // offset: new log end
+  kHighWatermark,      // offset: new high watermark
+  kSnapshotTaken,      // offset: its end
+  kSnapshotInstalled,  // offset: its end, where the log now begins
+  kLogStartMoved,      // offset: the new log start
+  kQuarantineLeft,     // offset: log end
+  kDivergingFetch,     // peer: the follower told to truncate; offset: where
   kCheckQuorumFailed,
   kLeaderConnectionRefused,  // peer: the leader
   // peer: the sender of a request that was refused, or of an answer that was dropped; detail: why

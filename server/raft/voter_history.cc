@@ -19,4 +19,28 @@ void VoterHistory::TruncateTo(Offset end) {
   }
 }
 
+const VoterSet* VoterHistory::Below(Offset end) const {
+  const VoterSet* found = nullptr;
+  for (const Entry& entry : sets_) {
+    if (entry.offset < end) {
+      found = &entry.voters;
+    }
+  }
+  return found;
+}
+
+void VoterHistory::TruncatePrefix(Offset start) {
+  while (sets_.size() > 1 && sets_[1].offset < start) {
+    sets_.erase(sets_.begin());
+  }
+}
+
+void VoterHistory::ResetTo(Offset start, std::optional<VoterSet> voters) {
+  sets_.clear();
+  if (voters.has_value()) {
+    // Where in the snapshot it was appended is not known, and does not matter.
+    sets_.push_back(Entry{.offset = start - 1, .voters = *std::move(voters)});
+  }
+}
+
 }  // namespace kvorum::raft

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "server/base/ids.h"
@@ -23,6 +24,17 @@ class VoterHistory {
 
   // Forgets the sets at and above `end`.
   void TruncateTo(Offset end);
+
+  // The set that holds below `end`: what a snapshot of that end must carry. nullptr: none in the
+  // log.
+  const VoterSet* Below(Offset end) const;
+
+  // Forgets the sets below `start` but the newest of them, which still holds there (KIP-853: losing
+  // it would lose the voter set).
+  void TruncatePrefix(Offset start);
+
+  // The log was replaced by a snapshot with this set.
+  void ResetTo(Offset start, std::optional<VoterSet> voters);
 
  private:
   struct Entry {

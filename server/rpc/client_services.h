@@ -2,6 +2,7 @@
 
 #include "kvorum/v1/broker.grpc.pb.h"
 #include "kvorum/v1/entry.grpc.pb.h"
+#include "kvorum/v1/maintenance.grpc.pb.h"
 #include "kvorum/v1/quorum.grpc.pb.h"
 #include "kvorum/v1/topic.grpc.pb.h"
 #include "server/rpc/unary_call.h"
@@ -21,6 +22,19 @@ class QuorumServiceImpl final : public v1::QuorumService::CallbackService {
   Reactor* DescribeQuorum(Context* context, const v1::DescribeQuorumRequest* request,
                           v1::DescribeQuorumResponse* response) override {
     return calls_.DescribeQuorum("QuorumService/DescribeQuorum", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class MaintenanceServiceImpl final : public v1::MaintenanceService::CallbackService {
+ public:
+  explicit MaintenanceServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* TriggerSnapshot(Context* context, const v1::TriggerSnapshotRequest* request,
+                           v1::TriggerSnapshotResponse* response) override {
+    return calls_.TriggerSnapshot("MaintenanceService/TriggerSnapshot", context, request, response);
   }
 
  private:

@@ -46,13 +46,15 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const Listener& listener, i
 GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& health)
     : calls_(runner, observer),
       quorum_(calls_),
+      maintenance_(calls_),
       brokers_(calls_),
       topics_(calls_),
       entries_(calls_),
       streams_(runner.publisher(), observer),
       raft_(runner),
       client_reflection_(
-          {v1::QuorumService::service_full_name(), v1::BrokerService::service_full_name(),
+          {v1::QuorumService::service_full_name(), v1::MaintenanceService::service_full_name(),
+           v1::BrokerService::service_full_name(),
            v1::TopicService::service_full_name(), v1::EntryService::service_full_name(),
            v1::MetadataStreamService::service_full_name(), kHealthService,
            reflection::ServerReflection::service_full_name()}),
@@ -73,7 +75,7 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
                           Listen({.name = "client-listener",
                                   .address = addresses.client,
                                   .apply_options = &ApplyClientListenerOptions,
-                                  .services = {&quorum_, &brokers_, &topics_, &entries_, &streams_,
+                                  .services = {&quorum_, &maintenance_, &brokers_, &topics_, &entries_, &streams_,
                                                &client_reflection_}},
                                  client_port_));
   health_.Attach(controller_server_->GetHealthCheckService());

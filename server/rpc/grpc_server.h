@@ -46,6 +46,7 @@ class GrpcServer {
  private:
   UnaryCalls calls_;
   QuorumServiceImpl quorum_;
+  MaintenanceServiceImpl maintenance_;
   BrokerServiceImpl brokers_;
   TopicServiceImpl topics_;
   EntryServiceImpl entries_;

@@ -64,6 +64,16 @@ struct FetchMethod {
   }
 };
 
+struct FetchSnapshotMethod {
+  using Core = raft::FetchSnapshotRequest;
+  using Request = v1::FetchSnapshotRequest;
+  using Response = v1::FetchSnapshotResponse;
+  template <typename... Args>
+  static void Invoke(v1::RaftService::Stub& stub, Args&&... args) {
+    stub.async()->FetchSnapshot(std::forward<Args>(args)...);
+  }
+};
+
 template <typename Core>
 struct MethodOf;
 template <>
@@ -81,6 +91,10 @@ struct MethodOf<raft::EndQuorumEpochRequest> {
 template <>
 struct MethodOf<raft::FetchRequest> {
   using Type = FetchMethod;
+};
+template <>
+struct MethodOf<raft::FetchSnapshotRequest> {
+  using Type = FetchSnapshotMethod;
 };
 
 std::string Target(const raft::PeerAddress& address) {

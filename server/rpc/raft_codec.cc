@@ -9,6 +9,7 @@
 
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
+#include "storage/storage.h"
 
 namespace kvorum::rpc {
 namespace {
@@ -118,6 +119,10 @@ v1::RaftError EncodeError(raft::RaftError error) {
       return v1::RAFT_ERROR_INCONSISTENT_CLUSTER_ID;
     case raft::RaftError::kCorruptLog:
       return v1::RAFT_ERROR_CORRUPT_LOG;
+    case raft::RaftError::kSnapshotNotFound:
+      return v1::RAFT_ERROR_SNAPSHOT_NOT_FOUND;
+    case raft::RaftError::kPositionOutOfRange:
+      return v1::RAFT_ERROR_POSITION_OUT_OF_RANGE;
   }
   return v1::RAFT_ERROR_INVALID_REQUEST;
 }
@@ -142,6 +147,10 @@ absl::StatusOr<raft::RaftError> DecodeError(v1::RaftError error) {
       return raft::RaftError::kInconsistentClusterId;
     case v1::RAFT_ERROR_CORRUPT_LOG:
       return raft::RaftError::kCorruptLog;
+    case v1::RAFT_ERROR_SNAPSHOT_NOT_FOUND:
+      return raft::RaftError::kSnapshotNotFound;
+    case v1::RAFT_ERROR_POSITION_OUT_OF_RANGE:
+      return raft::RaftError::kPositionOutOfRange;
     default:  // an error of a newer release; open enums have no exhaustive switch
       return Refuse("header.error", fmt::format("{} is unknown", static_cast<int>(error)));
   }
@@ -169,6 +178,18 @@ void EncodeHeader(const raft::ResponseHeader& header, v1::RaftResponseHeader& wi
   wire.set_leader_epoch(header.leader_epoch.value());
   wire.set_leader_id(header.leader_id.has_value() ? header.leader_id->value() : kUnknownNode);
   wire.set_client_endpoint(header.client_endpoint);
+}
+
+absl::StatusOr<SnapshotId> DecodeSnapshotId(std::string_view field, const v1::SnapshotId& wire) {
+  SnapshotId id;
+  KVORUM_ASSIGN_OR_RETURN(id.offset, DecodeOffset(field, wire.end_offset()));
+  KVORUM_ASSIGN_OR_RETURN(id.epoch, DecodeEpoch(field, wire.epoch()));
+  return id;
+}
+
+void EncodeSnapshotId(const SnapshotId& id, v1::SnapshotId& wire) {
+  wire.set_end_offset(id.offset.value());
+  wire.set_epoch(id.epoch.value());
 }
 
 absl::StatusOr<std::vector<RecordBatch>> DecodeBatches(std::string_view bytes) {
@@ -299,6 +320,7 @@ absl::StatusOr<raft::FetchRequest> Decode(const v1::FetchRequest& wire) {
   request.max_wait_ms = std::min(wire.max_wait_ms(), kMaxFetchWaitMs);
   request.max_bytes = std::min(wire.max_bytes(), kMaxFetchBytes);
   request.round = wire.round();
+  request.is_quarantined = wire.quarantined();
   return request;
 }
 
@@ -312,6 +334,7 @@ void Encode(const raft::FetchRequest& request, v1::FetchRequest& wire) {
   wire.set_max_wait_ms(request.max_wait_ms);
   wire.set_max_bytes(request.max_bytes);
   wire.set_round(request.round);
+  wire.set_quarantined(request.is_quarantined);
 }
 
 absl::StatusOr<raft::FetchResponse> Decode(const v1::FetchResponse& wire) {
@@ -332,6 +355,15 @@ absl::StatusOr<raft::FetchResponse> Decode(const v1::FetchResponse& wire) {
       return Refuse("batches", "must be empty beside diverging_epoch");
     }
   }
+  KVORUM_ASSIGN_OR_RETURN(response.log_end_offset,
+                          DecodeOffset("log_end_offset", wire.log_end_offset()));
+  if (wire.has_snapshot_id()) {
+    KVORUM_ASSIGN_OR_RETURN(response.snapshot_id,
+                            DecodeSnapshotId("snapshot_id", wire.snapshot_id()));
+    if (!wire.batches().empty() || wire.has_diverging_epoch()) {
+      return Refuse("snapshot_id", "must stand alone");
+    }
+  }
   KVORUM_ASSIGN_OR_RETURN(response.batches, DecodeBatches(wire.batches()));
   response.round = wire.round();
   return response;
@@ -345,6 +377,10 @@ void Encode(const raft::FetchResponse& response, v1::FetchResponse& wire) {
     wire.mutable_diverging_epoch()->set_epoch(response.diverging_epoch->epoch.value());
     wire.mutable_diverging_epoch()->set_end_offset(response.diverging_epoch->end_offset.value());
   }
+  wire.set_log_end_offset(response.log_end_offset.value());
+  if (response.snapshot_id.has_value()) {
+    EncodeSnapshotId(*response.snapshot_id, *wire.mutable_snapshot_id());
+  }
   size_t bytes = 0;
   for (const RecordBatch& batch : response.batches) {
     bytes += batch.encoded_size();
@@ -355,6 +391,52 @@ void Encode(const raft::FetchResponse& response, v1::FetchResponse& wire) {
     AppendEncodedBatch(batch, frames);
   }
   wire.set_round(response.round);
+}
+
+absl::StatusOr<raft::FetchSnapshotRequest> Decode(const v1::FetchSnapshotRequest& wire) {
+  raft::FetchSnapshotRequest request;
+  KVORUM_ASSIGN_OR_RETURN(request.header, DecodeHeader(wire.header()));
+  KVORUM_ASSIGN_OR_RETURN(request.current_leader_epoch,
+                          DecodeEpoch("current_leader_epoch", wire.current_leader_epoch()));
+  KVORUM_ASSIGN_OR_RETURN(request.snapshot_id, DecodeSnapshotId("snapshot_id", wire.snapshot_id()));
+  if (wire.position() < 0) {
+    return Refuse("position", fmt::format("{} is negative", wire.position()));
+  }
+  request.position = wire.position();
+  return request;
+}
+
+void Encode(const raft::FetchSnapshotRequest& request, v1::FetchSnapshotRequest& wire) {
+  EncodeHeader(request.header, *wire.mutable_header());
+  wire.set_current_leader_epoch(request.current_leader_epoch.value());
+  EncodeSnapshotId(request.snapshot_id, *wire.mutable_snapshot_id());
+  wire.set_position(request.position);
+}
+
+absl::StatusOr<raft::FetchSnapshotResponse> Decode(const v1::FetchSnapshotResponse& wire) {
+  raft::FetchSnapshotResponse response;
+  KVORUM_ASSIGN_OR_RETURN(response.header, DecodeHeader(wire.header()));
+  response.position = wire.position();
+  if (response.header.error != raft::RaftError::kNone) {
+    return response;
+  }
+  KVORUM_ASSIGN_OR_RETURN(response.manifest, DecodeManifest(wire.manifest()));
+  if (wire.chunk().size() > kMaxSnapshotChunkBytes) {
+    return Refuse("chunk", fmt::format("{} bytes, at most {} are allowed", wire.chunk().size(),
+                                       kMaxSnapshotChunkBytes));
+  }
+  response.chunk = wire.chunk();
+  return response;
+}
+
+void Encode(const raft::FetchSnapshotResponse& response, v1::FetchSnapshotResponse& wire) {
+  EncodeHeader(response.header, *wire.mutable_header());
+  EncodeSnapshotId(response.manifest.id, *wire.mutable_snapshot_id());
+  wire.set_position(response.position);
+  if (response.header.error == raft::RaftError::kNone) {
+    wire.set_manifest(EncodeManifest(response.manifest));
+    wire.set_chunk(response.chunk);
+  }
 }
 
 }  // namespace kvorum::rpc

@@ -26,6 +26,8 @@ absl::StatusOr<raft::EndQuorumEpochRequest> Decode(const v1::EndQuorumEpochReque
 absl::StatusOr<raft::EndQuorumEpochResponse> Decode(const v1::EndQuorumEpochResponse& wire);
 absl::StatusOr<raft::FetchRequest> Decode(const v1::FetchRequest& wire);
 absl::StatusOr<raft::FetchResponse> Decode(const v1::FetchResponse& wire);
+absl::StatusOr<raft::FetchSnapshotRequest> Decode(const v1::FetchSnapshotRequest& wire);
+absl::StatusOr<raft::FetchSnapshotResponse> Decode(const v1::FetchSnapshotResponse& wire);
 
 void Encode(const raft::VoteRequest& request, v1::VoteRequest& wire);
 void Encode(const raft::VoteResponse& response, v1::VoteResponse& wire);
@@ -35,5 +37,7 @@ void Encode(const raft::EndQuorumEpochRequest& request, v1::EndQuorumEpochReques
 void Encode(const raft::EndQuorumEpochResponse& response, v1::EndQuorumEpochResponse& wire);
 void Encode(const raft::FetchRequest& request, v1::FetchRequest& wire);
 void Encode(const raft::FetchResponse& response, v1::FetchResponse& wire);
+void Encode(const raft::FetchSnapshotRequest& request, v1::FetchSnapshotRequest& wire);
+void Encode(const raft::FetchSnapshotResponse& response, v1::FetchSnapshotResponse& wire);
 
 }  // namespace kvorum::rpc

@@ -54,4 +54,10 @@ grpc::ServerUnaryReactor* RaftServiceImpl::Fetch(grpc::CallbackServerContext* co
   return Handle<raft::FetchResponse>(runner_, context, request, response);
 }
 
+grpc::ServerUnaryReactor* RaftServiceImpl::FetchSnapshot(grpc::CallbackServerContext* context,
+                                                         const v1::FetchSnapshotRequest* request,
+                                                         v1::FetchSnapshotResponse* response) {
+  return Handle<raft::FetchSnapshotResponse>(runner_, context, request, response);
+}
+
 }  // namespace kvorum::rpc

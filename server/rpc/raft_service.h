@@ -24,6 +24,9 @@ class RaftServiceImpl final : public v1::RaftService::CallbackService {
   grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
                                   const v1::FetchRequest* request,
                                   v1::FetchResponse* response) override;
+  grpc::ServerUnaryReactor* FetchSnapshot(grpc::CallbackServerContext* context,
+                                          const v1::FetchSnapshotRequest* request,
+                                          v1::FetchSnapshotResponse* response) override;
 
  private:
   NodeRunner& runner_;

@@ -60,6 +60,16 @@ class UnaryCalls {
     return reactor;
   }
 
+  grpc::ServerUnaryReactor* TriggerSnapshot(std::string_view method,
+                                            grpc::CallbackServerContext* context,
+                                            const v1::TriggerSnapshotRequest* request,
+                                            v1::TriggerSnapshotResponse* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitTriggerSnapshot(Take(request),
+                                  Replier<v1::TriggerSnapshotResponse>(method, reactor, response));
+    return reactor;
+  }
+
  private:
   // gRPC keeps the request until the call is over, but nobody reads it again: moved, not copied.
   template <typename Request>

@@ -83,6 +83,14 @@ void NodeRunner::SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
          });
 }
 
+void NodeRunner::SubmitTriggerSnapshot(v1::TriggerSnapshotRequest request,
+                                       Node::Done<v1::TriggerSnapshotResponse> done) {
+  Submit(Lane::kUrgent, std::move(done),
+         [this, request = std::move(request)](Now now, auto& reply) {
+           node_->HandleTriggerSnapshot(now, request, std::move(reply));
+         });
+}
+
 absl::Status NodeRunner::SubmitRaftRequest(raft::RaftRequest request,
                                            std::function<void(raft::RaftResponse)> done) {
   const PostResult result = loop_.RunOrTryPost(

@@ -58,6 +58,8 @@ class NodeRunner : public PeerResponses,
                           Node::Done<controller::BrokerReportReply> done);
   void SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
                             Node::Done<v1::DescribeQuorumResponse> done);
+  void SubmitTriggerSnapshot(v1::TriggerSnapshotRequest request,
+                             Node::Done<v1::TriggerSnapshotResponse> done);
   // An error means that `done` will not be called.
   absl::Status SubmitRaftRequest(raft::RaftRequest request,
                                  std::function<void(raft::RaftResponse)> done);

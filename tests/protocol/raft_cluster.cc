@@ -46,6 +46,10 @@ std::string RequestText(const RaftRequest& request) {
                    return fmt::format("fetch epoch={} at={}/{}{}", r.current_leader_epoch,
                                       r.fetch_offset, r.last_fetched_epoch,
                                       HighWatermarkText(r.high_watermark));
+                 },
+                 [](const FetchSnapshotRequest& r) {
+                   return fmt::format("fetch_snapshot epoch={} {} position={}",
+                                      r.current_leader_epoch, r.snapshot_id, r.position);
                  }},
       request);
 }
@@ -69,11 +73,18 @@ std::string ResponseText(const RaftResponse& response) {
                      text += fmt::format(" diverging={}/{}", r.diverging_epoch->end_offset,
                                          r.diverging_epoch->epoch);
                    }
+                   if (r.snapshot_id.has_value()) {
+                     text += fmt::format(" snapshot={}", *r.snapshot_id);
+                   }
                    for (const RecordBatch& batch : r.batches) {
                      text += fmt::format(" [{}-{} epoch={}]", batch.base_offset,
                                          batch.last_offset(), batch.epoch);
                    }
                    return text;
+                 },
+                 [](const FetchSnapshotResponse& r) {
+                   return fmt::format("fetch_snapshot_answer {} {} position={} chunk={}",
+                                      ErrorText(r.header), r.manifest.id, r.position, r.chunk);
                  }},
       response);
 }

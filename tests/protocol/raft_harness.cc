@@ -47,8 +47,17 @@ RaftConfig TestConfig(int id, const VoterSet& voters) {
   config.self = KeyOf(id);
   config.bootstrap_voters = voters;
   config.encode_control = EncodeControlText;
+  config.encode_voters = EncodeVotersText;
   config.decode_control = DecodeControlText;
   return config;
+}
+
+std::string VotersText(const VoterSet& voters) {
+  std::vector<int> ids;
+  for (const auto& [id, voter] : voters.voters()) {
+    ids.push_back(id.value());
+  }
+  return fmt::format(" voters={}", fmt::join(ids, ","));
 }
 
 std::shared_ptr<const std::string> EncodeControlText(const EpochStartRecords& records) {
@@ -59,22 +68,22 @@ std::shared_ptr<const std::string> EncodeControlText(const EpochStartRecords& re
   std::string text =
       fmt::format("leader={} granting={}", records.leader_id, fmt::join(granting, ","));
   if (records.voter_set.has_value()) {
-    std::vector<int> ids;
-    for (const auto& [id, voter] : records.voter_set->voters()) {
-      ids.push_back(id.value());
-    }
-    text += fmt::format(" voters={}", fmt::join(ids, ","));
+    text += VotersText(*records.voter_set);
   }
   return std::make_shared<const std::string>(std::move(text));
 }
 
-std::optional<VoterSet> DecodeControlText(const RecordBatch& batch) {
+std::shared_ptr<const std::string> EncodeVotersText(const VoterSet& voters) {
+  return std::make_shared<const std::string>(VotersText(voters));
+}
+
+std::optional<VoterSet> DecodeControlText(std::string_view payload) {
   constexpr std::string_view kKey = " voters=";
-  const size_t at = batch.payload->find(kKey);
-  if (at == std::string::npos) {
+  const size_t at = payload.find(kKey);
+  if (at == std::string_view::npos) {
     return std::nullopt;
   }
-  std::istringstream ids(batch.payload->substr(at + kKey.size()));
+  std::istringstream ids(std::string(payload.substr(at + kKey.size())));
   std::vector<Voter> voters;
   for (std::string id; std::getline(ids, id, ',');) {
     voters.push_back(VoterOf(std::stoi(id)));
@@ -82,16 +91,37 @@ std::optional<VoterSet> DecodeControlText(const RecordBatch& batch) {
   return VoterSet(std::move(voters));
 }
 
+uint64_t TestDisk::GenesisChain() { return GenesisChainHash(kClusterId); }
+
+const TestSnapshot* TestDisk::Find(const SnapshotId& id) const {
+  const auto it =
+      std::find_if(snapshots.begin(), snapshots.end(),
+                   [&](const TestSnapshot& snapshot) { return snapshot.manifest.id == id; });
+  return it == snapshots.end() ? nullptr : &*it;
+}
+
 void TestDisk::Apply(const StorageWrite& write) {
   if (write.quorum_state.has_value()) {
     quorum_state = *write.quorum_state;
   }
+  if (write.install.has_value()) {
+    log.clear();
+    log_start = write.install->id;
+    chain_at_start = write.install->chain_hash;
+  }
   if (write.truncate_to.has_value()) {
     std::erase_if(log, [&](const RecordBatch& b) { return b.end_offset() > *write.truncate_to; });
   }
+  while (write.log_start.has_value() && log_start.offset < *write.log_start) {
+    KVORUM_CHECK(!log.empty(), "log start {} beyond the log", *write.log_start);
+    log_start = {log.front().end_offset(), log.front().epoch};
+    chain_at_start = log.front().chain_hash;
+    log.erase(log.begin());
+  }
+  is_quarantined = is_quarantined && !write.leave_quarantine;
   for (const RecordBatch& batch : write.append) {
-    const Offset end = log.empty() ? Offset(0) : log.back().end_offset();
-    KVORUM_CHECK(batch.base_offset == end, "write at {}, disk ends at {}", batch.base_offset, end);
+    KVORUM_CHECK(batch.base_offset == log_end(), "write at {}, disk ends at {}", batch.base_offset,
+                 log_end());
     log.push_back(batch);
   }
 }
@@ -99,7 +129,15 @@ void TestDisk::Apply(const StorageWrite& write) {
 RecoveredState TestDisk::Recover() const {
   RecoveredState recovered;
   recovered.quorum_state = quorum_state;
-  recovered.chain_at_start = GenesisChainHash(kClusterId);
+  recovered.log_start_offset = log_start.offset;
+  recovered.epoch_at_start = log_start.epoch;
+  recovered.chain_at_start = chain_at_start;
+  for (const TestSnapshot& snapshot : snapshots) {
+    recovered.snapshots.push_back(snapshot.manifest);
+  }
+  if (is_quarantined) {
+    recovered.quarantine = Quarantine{.reason = "test"};
+  }
   for (const RecordBatch& batch : log) {
     recovered.batch_ends.push_back(BatchEnd{
         .end_offset = batch.end_offset(), .epoch = batch.epoch, .chain_hash = batch.chain_hash});
@@ -127,6 +165,8 @@ void TestNode::CrashAndRestart() {
   replies_.clear();
   reads_.clear();
   leadership_.clear();
+  incoming_ = {};
+  stored_.clear();
   memory_ = disk_;
   core_ = std::make_unique<RaftCore>(config_, disk_.Recover(), Random(++seed_), now_);
   Collect();
@@ -151,9 +191,65 @@ void TestNode::Step(Event event) {
   core_->Step(Now{.now = now_, .wall_ms = 0}, std::move(event));
   CheckStateDeeply(core_->state());
   Collect();
-  while (auto_sync && !unsynced_.empty()) {
-    Sync(1);
+  while ((auto_sync && !unsynced_.empty()) || (auto_store && !stored_.empty())) {
+    if (auto_sync && !unsynced_.empty()) {
+      Sync(1);
+    } else {
+      Event stored = std::move(stored_.front());
+      stored_.pop_front();
+      core_->Step(Now{.now = now_, .wall_ms = 0}, std::move(stored));
+      CheckStateDeeply(core_->state());
+      Collect();
+    }
   }
+}
+
+void TestNode::CollectSnapshotIo(Effects& effects) {
+  if (effects.store_chunk.has_value()) {
+    const StoreSnapshotChunk& store = *effects.store_chunk;
+    if (store.index == 0) {
+      incoming_.chunks.clear();
+    }
+    KVORUM_CHECK(store.index == static_cast<int64_t>(incoming_.chunks.size()), "chunk {} after {}",
+                 store.index, incoming_.chunks.size());
+    incoming_.chunks.push_back(store.chunk);
+    stored_.emplace_back(SnapshotChunkStored{store.id, store.index});
+  }
+  if (effects.freeze_snapshot.has_value()) {
+    incoming_.manifest = *effects.freeze_snapshot;
+    if (freezes_well) {
+      disk_.snapshots.push_back(incoming_);
+      memory_.snapshots.push_back(incoming_);
+    }
+    stored_.emplace_back(SnapshotFrozen{incoming_.manifest.id, freezes_well});
+  }
+  for (const SnapshotId& id : effects.delete_snapshots) {
+    for (TestDisk* disk : {&disk_, &memory_}) {
+      std::erase_if(disk->snapshots,
+                    [&](const TestSnapshot& snapshot) { return snapshot.manifest.id == id; });
+    }
+  }
+  if (effects.installed.has_value()) {
+    installed_ = effects.installed;
+  }
+}
+
+SnapshotId TestNode::TakeSnapshot(int chunks) {
+  const Offset end = core_->high_watermark().value();
+  uint64_t chain = memory_.chain_at_start;
+  for (const RecordBatch& batch : memory_.log) {
+    chain = batch.end_offset() <= end ? batch.chain_hash : chain;
+  }
+  TestSnapshot snapshot{.manifest = core_->MakeManifest({end, *core_->EpochBelow(end)}, chain),
+                        .chunks = {}};
+  for (int i = 0; i < chunks; ++i) {
+    snapshot.chunks.push_back(fmt::format("chunk {}", i));
+  }
+  snapshot.manifest.chunk_count = chunks;
+  disk_.snapshots.push_back(snapshot);
+  memory_.snapshots.push_back(snapshot);
+  Step(SnapshotTaken{snapshot.manifest});
+  return snapshot.manifest.id;
 }
 
 void TestNode::Collect() {
@@ -165,7 +261,14 @@ void TestNode::Collect() {
   for (SendRequest& send : effects.sends) {
     sends_.push_back(std::move(send));
   }
+  CollectSnapshotIo(effects);
   for (SendReply& reply : effects.replies) {
+    if (reply.chunk_read.has_value()) {
+      const TestSnapshot* snapshot = disk_.Find(reply.chunk_read->id);
+      KVORUM_CHECK(snapshot != nullptr, "no snapshot {}", reply.chunk_read->id);
+      std::get<FetchSnapshotResponse>(reply.response).chunk =
+          snapshot->chunks.at(static_cast<size_t>(reply.chunk_read->index));
+    }
     if (reply.read.has_value()) {
       auto& fetch = std::get<FetchResponse>(reply.response);
       for (const RecordBatch& batch : memory_.log) {
@@ -291,7 +394,8 @@ FetchRequest TestNode::FetchFrom(int peer, std::optional<int> offset) const {
   request.header = HeaderFrom(peer);
   request.current_leader_epoch = epoch();
   request.fetch_offset = offset.has_value() ? Offset(*offset) : core_->log_end_offset();
-  request.last_chain_hash = GenesisChainHash(kClusterId);
+  request.last_fetched_epoch = memory_.log_start.epoch;
+  request.last_chain_hash = memory_.chain_at_start;
   for (const RecordBatch& batch : memory_.log) {
     if (batch.end_offset() <= request.fetch_offset) {
       request.last_fetched_epoch = batch.epoch;

@@ -23,12 +23,26 @@ RaftConfig TestConfig(int id, const VoterSet& voters);
 
 // Control batches as text: "leader=1 granting=1,2 voters=1,2,3".
 std::shared_ptr<const std::string> EncodeControlText(const EpochStartRecords& records);
-std::optional<VoterSet> DecodeControlText(const RecordBatch& batch);
+std::shared_ptr<const std::string> EncodeVotersText(const VoterSet& voters);
+std::optional<VoterSet> DecodeControlText(std::string_view payload);
+
+struct TestSnapshot {
+  SnapshotManifest manifest;
+  std::vector<std::string> chunks;
+};
 
 // What survives a crash.
 struct TestDisk {
   QuorumState quorum_state;
   std::vector<RecordBatch> log;
+  OffsetAndEpoch log_start;
+  uint64_t chain_at_start = GenesisChain();
+  std::vector<TestSnapshot> snapshots;  // frozen
+  bool is_quarantined = false;
+
+  static uint64_t GenesisChain();
+  Offset log_end() const { return log.empty() ? log_start.offset : log.back().end_offset(); }
+  const TestSnapshot* Find(const SnapshotId& id) const;
 
   void Apply(const StorageWrite& write);
   RecoveredState Recover() const;
@@ -70,6 +84,13 @@ class TestNode {
   void Respond(const SendRequest& request, RaftResponse response);
   void Fail(const SendRequest& request, SendFailure failure);
   void Append(const std::string& payload);
+
+  // --- snapshots ---
+  // One of everything below the high watermark, `chunks` long, as the state machine makes it.
+  SnapshotId TakeSnapshot(int chunks = 2);
+  bool auto_store = true;  // chunks that are to be stored or frozen are, at once
+  bool freezes_well = true;
+  std::optional<SnapshotManifest> last_installed() const { return installed_; }
 
   // --- disk ---
   bool auto_sync = true;
@@ -117,6 +138,7 @@ class TestNode {
 
  private:
   void Collect();
+  void CollectSnapshotIo(Effects& effects);
 
   int id_;
   RaftConfig config_;
@@ -132,6 +154,9 @@ class TestNode {
   std::vector<ReadConfirmed> reads_;
   std::vector<LeadershipChange> leadership_;
   std::vector<RaftTrace> traces_;
+  TestSnapshot incoming_;
+  std::deque<Event> stored_;  // completions of snapshot writes
+  std::optional<SnapshotManifest> installed_;
 };
 
 // Batches that continue `log`: one record "x" each, of the given epochs.

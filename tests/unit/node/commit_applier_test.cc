@@ -34,7 +34,7 @@ class CommitApplierTest : public testing::Test, public CommitFeed {
 
   std::vector<publish::CommittedUpdate> commits;
   std::vector<std::shared_ptr<const MetadataImage>> images;
-  CommitApplier applier{*this};
+  CommitApplier applier{*this, 0};
 };
 
 TEST_F(CommitApplierTest, AppliesDataAndPassesEverythingOn) {
@@ -58,7 +58,7 @@ TEST_F(CommitApplierTest, DoesNothingWithoutBatches) {
 
 TEST_F(CommitApplierTest, ReachesTheSameImageHoweverTheLogIsCut) {
   applier.Apply({Control(0, 1), Put(1, 1, "a"), Control(2, 2), Put(3, 2, "b"), Put(4, 2, "a")});
-  CommitApplier one_by_one(*this);
+  CommitApplier one_by_one(*this, 0);
   for (const RecordBatch& batch :
        {Control(0, 1), Put(1, 1, "a"), Control(2, 2), Put(3, 2, "b"), Put(4, 2, "a")}) {
     one_by_one.Apply({batch});
