@@ -44,7 +44,8 @@ void CommittedTail::ResetTo(OffsetAndEpoch at) {
 }
 
 CommittedTail::Place CommittedTail::Locate(OffsetAndEpoch at) const {
-  if (at.offset < start_.offset) {
+  const bool knows_nothing = entries_.empty() && end_ == OffsetAndEpoch{};
+  if (knows_nothing || at.offset < start_.offset) {
     return Place::kBelow;
   }
   if (at.offset > end_.offset) {

@@ -34,10 +34,22 @@ class EffectExecutorTest : public testing::Test,
     read_done.push_back(std::move(done));
   }
   void WriteSnapshot(SnapshotManifest, ChunkSource, SnapshotDone) override {}
-  void WriteSnapshotChunk(const SnapshotId&, int64_t, std::string, WriteDone) override {}
-  void FreezeSnapshot(const SnapshotManifest&, WriteDone) override {}
-  void DeleteSnapshot(const SnapshotId&, WriteDone) override {}
-  void ReadSnapshotChunk(const SnapshotId&, int64_t, ChunkDone) override {}
+  void WriteSnapshotChunk(const SnapshotId&, int64_t index, std::string, WriteDone done) override {
+    seen.push_back(fmt::format("store chunk {}", index));
+    write_done.push_back(std::move(done));
+  }
+  void FreezeSnapshot(const SnapshotManifest&, WriteDone done) override {
+    seen.push_back("freeze");
+    write_done.push_back(std::move(done));
+  }
+  void DeleteSnapshot(const SnapshotId& id, WriteDone done) override {
+    seen.push_back(fmt::format("delete {}", id));
+    write_done.push_back(std::move(done));
+  }
+  void ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) override {
+    seen.push_back(fmt::format("read chunk {} of {}", index, id));
+    chunk_done.push_back(std::move(done));
+  }
   // The rest of the world
   void Send(raft::SendRequest request) override {
     seen.push_back(
@@ -61,6 +73,17 @@ class EffectExecutorTest : public testing::Test,
   }
   void OnLeadership(Now, const raft::LeadershipChange& change) override {
     seen.push_back(fmt::format("leadership {}", change.epoch));
+  }
+  void OnInstalled(const SnapshotManifest& manifest) override {
+    seen.push_back(fmt::format("installed {}", manifest.id));
+  }
+  void OnDone(Now, raft::Event event) override {
+    if (const auto* stored = std::get_if<raft::SnapshotChunkStored>(&event)) {
+      seen.push_back(fmt::format("chunk {} stored", stored->index));
+    } else {
+      const auto& frozen = std::get<raft::SnapshotFrozen>(event);
+      seen.push_back(frozen.is_good ? "frozen" : "not frozen");
+    }
   }
 
   void RunTasks() {
@@ -97,6 +120,7 @@ class EffectExecutorTest : public testing::Test,
   Texts seen;
   std::deque<WriteDone> write_done;
   std::deque<ReadDone> read_done;
+  std::deque<ChunkDone> chunk_done;
   std::deque<std::function<void(Now)>> tasks;
   RecentBatches recent{100};
   EffectExecutor executor{{*this, *this, *this, *this, recent, *this}, "self:1"};
@@ -172,6 +196,62 @@ TEST_F(EffectExecutorTest, FailsOnceAndAnswersNothingAfterwards) {
   RunTasks();
   EXPECT_EQ(TakeSeen(), Texts{"failure fsync"});
   EXPECT_TRUE(executor.failed());
+}
+
+TEST_F(EffectExecutorTest, StoresFreezesAndForgetsSnapshots) {
+  const SnapshotId id{Offset(4), Epoch(1)};
+  raft::Effects effects;
+  effects.store_chunk = raft::StoreSnapshotChunk{.id = id, .index = 3, .chunk = "x"};
+  effects.delete_snapshots = {id};
+  executor.Run({}, std::move(effects));
+  EXPECT_EQ(TakeSeen(), (Texts{"store chunk 3", fmt::format("delete {}", id)}));
+  write_done.at(0)(absl::OkStatus());
+  write_done.at(1)(absl::NotFoundError("gone already"));
+  RunTasks();
+  EXPECT_EQ(TakeSeen(), Texts{"chunk 3 stored"});
+  for (const bool is_good : {true, false}) {
+    write_done.clear();
+    raft::Effects freeze;
+    freeze.freeze_snapshot = SnapshotManifest{.id = id};
+    executor.Run({}, std::move(freeze));
+    write_done.at(0)(is_good ? absl::OkStatus() : absl::DataLossError("other digest"));
+    RunTasks();
+    EXPECT_EQ(TakeSeen(), (Texts{"freeze", is_good ? "frozen" : "not frozen"}));
+  }
+  EXPECT_FALSE(executor.failed());
+}
+
+TEST_F(EffectExecutorTest, FillsASnapshotAnswerOrSaysThatItIsGone) {
+  for (const bool exists : {true, false}) {
+    raft::RaftResponse got;
+    raft::SendReply reply;
+    reply.token = executor.AddRequest([&](raft::RaftResponse answer) { got = std::move(answer); });
+    reply.response = raft::FetchSnapshotResponse();
+    reply.chunk_read = raft::SnapshotChunkRead{{Offset(4), Epoch(1)}, 2};
+    raft::Effects effects;
+    effects.replies.push_back(std::move(reply));
+    executor.Run({}, std::move(effects));
+    chunk_done.back()(exists ? absl::StatusOr<std::string>("bytes") : absl::NotFoundError("gone"));
+    RunTasks();
+    const auto& answer = std::get<raft::FetchSnapshotResponse>(got);
+    EXPECT_EQ(answer.chunk, exists ? "bytes" : "");
+    EXPECT_EQ(answer.header.error,
+              exists ? raft::RaftError::kNone : raft::RaftError::kSnapshotNotFound);
+  }
+}
+
+TEST_F(EffectExecutorTest, InstallingForgetsTheRecentBatches) {
+  recent.Append(Batch(0));
+  raft::Effects effects;
+  StorageWrite write;
+  write.id = WriteId(1);
+  write.install = SnapshotManifest{.id = {Offset(9), Epoch(1)}};
+  effects.writes.push_back(std::move(write));
+  effects.installed = SnapshotManifest{.id = {Offset(9), Epoch(1)}};
+  executor.Run({}, std::move(effects));
+  EXPECT_EQ(recent.bytes(), 0u);
+  EXPECT_EQ(TakeSeen(),
+            (Texts{"write 1", fmt::format("installed {}", SnapshotId{Offset(9), Epoch(1)})}));
 }
 
 TEST_F(EffectExecutorTest, FailsOnAReadThatFails) {

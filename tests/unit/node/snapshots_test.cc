@@ -1,0 +1,231 @@
+// Nodes that make snapshots, forget the log before them, start from one and are sent one.
+#include "server/node/snapshots.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+
+#include "tests/unit/node/test_cluster.h"
+
+namespace kvorum {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+using SnapshotAnswer = std::shared_ptr<Answer<v1::TriggerSnapshotResponse>>;
+
+class SnapshotsTest : public testing::Test {
+ protected:
+  SnapshotsTest() {
+    cluster.base_config.snapshots.max_log_bytes = 1 << 30;
+    cluster.base_config.snapshots.chunk_bytes = 200;
+  }
+  const raft::RaftCore& core(int32_t id) { return cluster.at(id).node().core(); }
+  void Put(int32_t leader, int count) {
+    for (int i = 0; i < count; ++i) {
+      const CommandAnswer put =
+          cluster.Submit(leader, PutRequest("key-" + std::to_string(++last_key_), "value"));
+      cluster.Settle();
+      ASSERT_TRUE(put->is_ok()) << put->status();
+    }
+  }
+  SnapshotAnswer Trigger(int32_t id) {
+    auto answer = std::make_shared<Answer<v1::TriggerSnapshotResponse>>();
+    cluster.at(id).node().HandleTriggerSnapshot(cluster.now, {}, Into(answer));
+    cluster.at(id).node().Execute(cluster.now);
+    cluster.Settle();
+    return answer;
+  }
+  bool AllEqual() {
+    for (int32_t id = 2; id <= cluster.size(); ++id) {
+      if (!cluster.is_up(id) || cluster.at(id).StateHash() != cluster.at(1).StateHash() ||
+          core(id).log_end_offset() != core(1).log_end_offset()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  TestCluster cluster{3};
+  int last_key_ = 0;
+};
+
+TEST_F(SnapshotsTest, TriggeredOneHoldsEverythingApplied) {
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  Put(leader, 20);
+  const SnapshotAnswer made = Trigger(leader);
+  ASSERT_TRUE(made->is_ok()) << made->status();
+  const v1::TriggerSnapshotResponse& response = **made->reply;
+  EXPECT_EQ(Offset(response.end().offset()), core(leader).log_end_offset());
+  EXPECT_EQ(response.state_hash(), fmt::format("{:016x}", cluster.at(leader).StateHash()));
+  EXPECT_GT(response.size_bytes(), 200);
+  ASSERT_EQ(core(leader).snapshots().size(), 1u);
+  EXPECT_GT(core(leader).snapshots()[0].chunk_count, 1);
+  EXPECT_EQ(core(leader).log_start_offset(), Offset(0)) << "one snapshot moves nothing";
+  // Nothing new: the same one again.
+  const SnapshotAnswer again = Trigger(leader);
+  EXPECT_EQ((**again->reply).end().offset(), response.end().offset());
+  EXPECT_EQ(core(leader).snapshots().size(), 1u);
+}
+
+// reliability invariant 18: equal states give equal bytes.
+TEST_F(SnapshotsTest, AllNodesMakeTheSameBytes) {
+  cluster.StartAll();
+  Put(cluster.Elect(), 20);
+  cluster.RunUntil([&] { return AllEqual(); });
+  for (int32_t id = 1; id <= 3; ++id) {
+    ASSERT_TRUE(Trigger(id)->is_ok());
+    EXPECT_EQ(core(id).snapshots()[0], core(1).snapshots()[0]);
+  }
+}
+
+TEST_F(SnapshotsTest, OneIsMadeAfterSoManyBytesOfLogAndByEveryNode) {
+  cluster.base_config.snapshots.max_log_bytes = 1000;
+  cluster.StartAll();
+  Put(cluster.Elect(), 30);
+  cluster.RunUntil([&] {
+    return !core(1).snapshots().empty() && !core(2).snapshots().empty() &&
+           !core(3).snapshots().empty();
+  });
+}
+
+TEST_F(SnapshotsTest, OneIsMadeAfterSoMuchTimeIfAnythingWasWritten) {
+  cluster.base_config.snapshots.max_interval = seconds(60);
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  Put(leader, 1);
+  cluster.RunFor(seconds(50));
+  EXPECT_TRUE(core(leader).snapshots().empty());
+  cluster.RunFor(seconds(20));
+  EXPECT_EQ(core(leader).snapshots().size(), 1u);
+  cluster.RunFor(seconds(200));
+  EXPECT_EQ(core(leader).snapshots().size(), 1u) << "nothing was written since";
+}
+
+// consensus §3.7: by size, and never with fewer than one.
+TEST_F(SnapshotsTest, RetentionMovesTheLogStartToASnapshotThatIsKept) {
+  cluster.base_config.snapshots.max_log_bytes = 1000;
+  cluster.base_config.snapshots.retention_bytes = 5000;
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  Put(leader, 200);
+  cluster.RunUntil([&] { return core(leader).log_start_offset() > Offset(100); });
+  ASSERT_FALSE(core(leader).snapshots().empty());
+  EXPECT_EQ(core(leader).snapshots().front().id.offset, core(leader).log_start_offset());
+  EXPECT_LE(core(leader).snapshots().size(), 8u);
+  EXPECT_EQ(cluster.disk(leader).start().end_offset, core(leader).log_start_offset());
+  EXPECT_EQ(cluster.disk(leader).snapshots().size(), core(leader).snapshots().size());
+}
+
+TEST_F(SnapshotsTest, AgeEndsTheLifeOfAllButTheNewest) {
+  cluster.base_config.snapshots.retention_age = seconds(100);
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  for (int i = 0; i < 3; ++i) {
+    Put(leader, 1);
+    ASSERT_TRUE(Trigger(leader)->is_ok());
+  }
+  EXPECT_EQ(core(leader).snapshots().size(), 3u);
+  cluster.now.wall_ms += 101'000;
+  Put(leader, 1);
+  ASSERT_TRUE(Trigger(leader)->is_ok());
+  EXPECT_EQ(core(leader).snapshots().size(), 1u);
+}
+
+TEST_F(SnapshotsTest, RestartGoesOnFromTheSnapshotAndTheLogBehindIt) {
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  Put(leader, 20);
+  cluster.RunUntil([&] { return AllEqual(); });
+  for (int32_t id = 1; id <= 3; ++id) {
+    ASSERT_TRUE(Trigger(id)->is_ok());
+  }
+  Put(leader, 5);
+  cluster.RunUntil([&] { return AllEqual(); });
+  const uint64_t hash = cluster.at(1).StateHash();
+  for (int32_t id = 1; id <= 3; ++id) {
+    cluster.Kill(id);
+  }
+  cluster.StartAll();
+  cluster.Elect();
+  cluster.RunUntil([&] { return AllEqual(); });
+  EXPECT_EQ(cluster.at(1).StateHash(), hash);
+  EXPECT_EQ(cluster.at(1).jumps, 1) << "subscribers begin with the snapshot's image";
+}
+
+// After a restart the snapshot's image is committed, but it is not known what came after it.
+TEST_F(SnapshotsTest, LocalReadsWaitUntilTheLeaderIsHeardThoughASnapshotIsLoaded) {
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  Put(leader, 3);
+  ASSERT_TRUE(Trigger(leader)->is_ok());
+  for (int32_t id = 1; id <= 3; ++id) {
+    cluster.Kill(id);
+  }
+  cluster.Start(leader);
+  cluster.Settle();
+  EXPECT_EQ(cluster.Query(leader, GetRequest("key-1", /*local=*/true))->reason(),
+            ErrorReason::kLeaderNotAvailable);
+}
+
+TEST_F(SnapshotsTest, NodeThatWasDownTooLongComesBackThroughASnapshot) {
+  cluster.base_config.snapshots.max_log_bytes = 1000;
+  cluster.base_config.snapshots.retention_bytes = 3000;
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  const int32_t late = leader % 3 + 1;
+  Put(leader, 2);
+  cluster.Kill(late);
+  Put(leader, 200);
+  ASSERT_GT(core(leader).log_start_offset(), Offset(50));
+  cluster.Start(late);
+  cluster.RunUntil([&] { return AllEqual(); });
+  EXPECT_GT(core(late).log_start_offset(), Offset(50));
+  EXPECT_GE(cluster.at(late).jumps, 1);
+  Put(leader, 3);
+  cluster.RunUntil([&] { return AllEqual(); });
+  EXPECT_TRUE(cluster.at(late).failures.empty());
+}
+
+// reliability R37, §3.6: the crash may come at any step; afterwards it is the old or the new state.
+TEST_F(SnapshotsTest, CrashAtAnyStepOfAnInstallLeavesOneWholeState) {
+  cluster.base_config.snapshots.max_log_bytes = 1000;
+  cluster.base_config.snapshots.retention_bytes = 3000;
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  const int32_t late = leader % 3 + 1;
+  Put(leader, 2);
+  cluster.Kill(late);
+  Put(leader, 100);
+  for (int steps = 0; steps < 60; steps += 3) {
+    cluster.Start(late);
+    cluster.at(late).disk_is_slow = true;
+    for (int step = 0; step < steps; ++step) {
+      // Completions one at a time, so that the crash falls between any two.
+      cluster.FireNextTimer();
+      if (!cluster.at(late).storage().CompleteNextRead()) {
+        cluster.at(late).storage().CompleteNextWrite();
+      }
+      cluster.Settle();
+    }
+    cluster.Kill(late);
+    const Offset start = cluster.disk(late).start().end_offset;
+    EXPECT_TRUE(start == Offset(0) || !cluster.disk(late).snapshots().empty()) << steps;
+  }
+  cluster.Start(late);
+  cluster.RunUntil([&] { return AllEqual(); });
+  EXPECT_GT(core(late).log_start_offset(), Offset(50));
+}
+
+TEST_F(SnapshotsTest, RefusesWhileItIsStopping) {
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  cluster.at(leader).node().BeginShutdown(cluster.now);
+  EXPECT_EQ(Trigger(leader)->reason(), ErrorReason::kShuttingDown);
+}
+
+}  // namespace
+}  // namespace kvorum
