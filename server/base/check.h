@@ -1,27 +1,28 @@
 #pragma once
 
-#include <functional>
-#include <string>
-
 #include <fmt/core.h>
 #include <fmt/ostream.h>
+
+#include <functional>
+#include <string>
 
 // KVORUM_CHECK(condition, "format", args…): an invariant of ours, on in release. A false one is a
 // bug: the process says where and with which values, and exits with kExitCheckFailed.
 // Never used for input from outside; that is an absl::Status.
-#define KVORUM_CHECK(condition, ...)                                                          \
-  do {                                                                                        \
-    if (!(condition)) [[unlikely]] {                                                          \
-      ::kvorum::CheckFailed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__));      \
-    }                                                                                         \
+#define KVORUM_CHECK(condition, ...)                                                     \
+  do {                                                                                   \
+    if (!(condition)) [[unlikely]] {                                                     \
+      ::kvorum::CheckFailed(__FILE__, __LINE__, #condition, ::fmt::format(__VA_ARGS__)); \
+    }                                                                                    \
   } while (false)
 
 namespace kvorum {
 
 // Exit codes of the daemon, documented in deploy/README.md.
-inline constexpr int kExitCheckFailed = 70;    // an invariant broke: a bug
-inline constexpr int kExitStorageFailed = 71;  // a write or fsync failed, or the log can't be trusted
-inline constexpr int kExitBadDirectory = 72;   // unformatted, foreign, or newer data directory
+inline constexpr int kExitCheckFailed = 70;  // an invariant broke: a bug
+inline constexpr int kExitStorageFailed =
+    71;  // a write or fsync failed, or the log can't be trusted
+inline constexpr int kExitBadDirectory = 72;  // unformatted, foreign, or newer data directory
 
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
                               const std::string& message);

@@ -20,7 +20,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
      Outcome::kNotExecuted},
     {ErrorReason::kLeaderNotAvailable, "LEADER_NOT_AVAILABLE", StatusCode::kUnavailable,
      Retry::kSameNode, Outcome::kNotExecuted},
-    // UNKNOWN, not UNAVAILABLE: stock retry policies replay UNAVAILABLE, and this may have committed.
+    // UNKNOWN, not UNAVAILABLE: stock retry policies replay UNAVAILABLE, and this may have
+    // committed.
     {ErrorReason::kOutcomeUnknown, "OUTCOME_UNKNOWN", StatusCode::kUnknown, Retry::kReadAgainFirst,
      Outcome::kUnknown},
     {ErrorReason::kInconsistentClusterId, "INCONSISTENT_CLUSTER_ID",

@@ -69,7 +69,7 @@ struct ErrorInfo {
 // The row of `reason`.
 const ErrorInfo& GetErrorInfo(ErrorReason reason);
 std::optional<ErrorReason> ParseErrorReason(std::string_view name);
-std::string_view RetryName(Retry retry);      // "no", "same_node", "other_node", "read_again_first"
+std::string_view RetryName(Retry retry);  // "no", "same_node", "other_node", "read_again_first"
 std::string_view OutcomeName(Outcome outcome);  // "not_executed", "unknown", "committed"
 
 // A status with the canonical code of `reason`, carrying the reason as a payload. `message` says

@@ -1,9 +1,9 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <compare>
 #include <cstdint>
-
-#include <fmt/core.h>
 
 #include "server/base/strong_int.h"
 #include "server/base/uuid.h"
@@ -51,8 +51,8 @@ template <>
 struct fmt::formatter<kvorum::ReplicaKey> : fmt::formatter<std::string> {
   template <typename Context>
   auto format(const kvorum::ReplicaKey& key, Context& context) const {
-    return fmt::formatter<std::string>::format(
-        fmt::format("{}@{}", key.node_id, key.directory_id), context);
+    return fmt::formatter<std::string>::format(fmt::format("{}@{}", key.node_id, key.directory_id),
+                                               context);
   }
 };
 

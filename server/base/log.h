@@ -1,16 +1,17 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <string_view>
 #include <utility>
-
-#include <fmt/core.h>
 
 namespace kvorum {
 
 enum class LogLevel { kTrace, kDebug, kInfo, kWarning, kError };
 
-// One line on stderr: `2026-11-22T15:28:50.319Z INFO raft node=1 epoch=5 became leader`. `component`
-// is the folder's word (raft, storage, rpc …); keys are written `key=value`. Any thread.
+// One line on stderr: `2026-11-22T15:28:50.319Z INFO raft node=1 epoch=5 became leader`.
+// `component` is the folder's word (raft, storage, rpc …); keys are written `key=value`. Any
+// thread.
 void LogLine(LogLevel level, std::string_view component, std::string_view message);
 void SetLogLevel(LogLevel level);
 bool IsLogEnabled(LogLevel level);

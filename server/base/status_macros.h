@@ -9,12 +9,11 @@
 #define KVORUM_CONCAT(a, b) KVORUM_CONCAT_INNER(a, b)
 
 // Returns the status from the calling function unless it is OK.
-#define KVORUM_RETURN_IF_ERROR(expression)               \
-  do {                                                   \
-    if (absl::Status kvorum_status = (expression);       \
-        !kvorum_status.ok()) [[unlikely]] {              \
-      return kvorum_status;                              \
-    }                                                    \
+#define KVORUM_RETURN_IF_ERROR(expression)                                             \
+  do {                                                                                 \
+    if (absl::Status kvorum_status = (expression); !kvorum_status.ok()) [[unlikely]] { \
+      return kvorum_status;                                                            \
+    }                                                                                  \
   } while (false)
 
 // KVORUM_ASSIGN_OR_RETURN(auto value, F()): the value, or the status to the caller.

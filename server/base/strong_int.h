@@ -1,11 +1,11 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <compare>
 #include <cstdint>
 #include <functional>
 #include <ostream>
-
-#include <fmt/core.h>
 
 namespace kvorum {
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/core.h>
+
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -7,8 +9,6 @@
 #include <ostream>
 #include <string>
 #include <string_view>
-
-#include <fmt/core.h>
 
 namespace kvorum {
 
@@ -37,7 +37,9 @@ class Uuid {
   bool is_zero() const { return *this == Uuid(); }
 
   friend constexpr auto operator<=>(const Uuid&, const Uuid&) = default;
-  friend std::ostream& operator<<(std::ostream& out, const Uuid& id) { return out << id.ToString(); }
+  friend std::ostream& operator<<(std::ostream& out, const Uuid& id) {
+    return out << id.ToString();
+  }
 
  private:
   std::array<uint8_t, kBytes> bytes_{};

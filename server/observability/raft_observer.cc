@@ -39,6 +39,14 @@ KindInfo InfoOf(raft::RaftTraceKind kind) {
       return {LogLevel::kWarning, "truncated"};
     case Kind::kHighWatermark:
       return {LogLevel::kTrace, "high_watermark"};
+    case Kind::kSnapshotTaken:
+      return {LogLevel::kInfo, "snapshot_taken"};
+    case Kind::kSnapshotInstalled:
+      return {LogLevel::kWarning, "snapshot_installed"};
+    case Kind::kLogStartMoved:
+      return {LogLevel::kInfo, "log_start_moved"};
+    case Kind::kQuarantineLeft:
+      return {LogLevel::kWarning, "quarantine_left"};
     case Kind::kDivergingFetch:
       return {LogLevel::kInfo, "diverging_fetch"};
     case Kind::kCheckQuorumFailed:

@@ -35,8 +35,7 @@ void RecoverSnapshots(RaftState& state, const RecoveredState& recovered) {
       state.voters.ResetTo(snapshot.id.offset, state.config.decode_control(snapshot.voters));
     }
   }
-  if (!state.snapshots.empty() &&
-      IsUpToDate(state.log.end_position(), state.snapshots.back().id)) {
+  if (!state.snapshots.empty() && IsUpToDate(state.log.end_position(), state.snapshots.back().id)) {
     // Only what is committed is ever in a snapshot.
     state.high_watermark = state.snapshots.back().id.offset;
   }

@@ -54,10 +54,9 @@ GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& he
       raft_(runner),
       client_reflection_(
           {v1::QuorumService::service_full_name(), v1::MaintenanceService::service_full_name(),
-           v1::BrokerService::service_full_name(),
-           v1::TopicService::service_full_name(), v1::EntryService::service_full_name(),
-           v1::MetadataStreamService::service_full_name(), kHealthService,
-           reflection::ServerReflection::service_full_name()}),
+           v1::BrokerService::service_full_name(), v1::TopicService::service_full_name(),
+           v1::EntryService::service_full_name(), v1::MetadataStreamService::service_full_name(),
+           kHealthService, reflection::ServerReflection::service_full_name()}),
       health_(health) {}
 
 GrpcServer::~GrpcServer() { Shutdown(Duration::zero()); }
@@ -71,13 +70,13 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
                                   .apply_options = &ApplyControllerListenerOptions,
                                   .services = {&raft_}},
                                  controller_port_));
-  KVORUM_ASSIGN_OR_RETURN(client_server_,
-                          Listen({.name = "client-listener",
-                                  .address = addresses.client,
-                                  .apply_options = &ApplyClientListenerOptions,
-                                  .services = {&quorum_, &maintenance_, &brokers_, &topics_, &entries_, &streams_,
-                                               &client_reflection_}},
-                                 client_port_));
+  KVORUM_ASSIGN_OR_RETURN(
+      client_server_, Listen({.name = "client-listener",
+                              .address = addresses.client,
+                              .apply_options = &ApplyClientListenerOptions,
+                              .services = {&quorum_, &maintenance_, &brokers_, &topics_, &entries_,
+                                           &streams_, &client_reflection_}},
+                             client_port_));
   health_.Attach(controller_server_->GetHealthCheckService());
   health_.Attach(client_server_->GetHealthCheckService());
   warmer_ = std::make_unique<PollerWarmer>(*controller_server_);
