@@ -49,6 +49,17 @@ BatchEnd EndOf(const SnapshotManifest& snapshot) {
   return end;
 }
 
+BatchEnd EndOf(const RecoveredState& recovered) {
+  if (!recovered.batch_ends.empty()) {
+    return recovered.batch_ends.back();
+  }
+  BatchEnd end;
+  end.end_offset = recovered.log_start_offset;
+  end.epoch = recovered.epoch_at_start;
+  end.chain_hash = recovered.chain_at_start;
+  return end;
+}
+
 absl::Status CheckContinues(const BatchEnd& end, const RecordBatch& next) {
   if (next.base_offset != end.end_offset) {
     return Corrupt(fmt::format("the log ends at offset {}, the next batch begins at {}",

@@ -19,6 +19,9 @@ BatchEnd EndOf(const RecordBatch& batch);
 // The end of the log that `snapshot` replaces.
 BatchEnd EndOf(const SnapshotManifest& snapshot);
 
+// The end of a recovered log.
+BatchEnd EndOf(const RecoveredState& recovered);
+
 // OK if `next` may stand right after `end`: no gap or overlap, an epoch not below, and the chain
 // hash that follows. DataLoss / CORRUPT_LOG otherwise. Both storages check each write with it, so
 // that nothing reaches a disk that Recover() would refuse.

@@ -168,6 +168,7 @@ absl::Status Daemon::OpenStorage() {
   KVORUM_ASSIGN_OR_RETURN(
       storage_, RocksDbStorage::Open({.data_dir = config_.data_dir,
                                       .cluster_id = properties_.cluster_id,
+                                      .replica = {properties_.node_id, properties_.directory_id},
                                       .on_fatal = [](const absl::Status& status) {
                                         LogError("storage", "the disk cannot be trusted: {}",
                                                  status.ToString());
@@ -179,6 +180,10 @@ absl::Status Daemon::OpenStorage() {
   LogInfo("storage", "node={} directory={} recovered log_start={} log_end={} epoch={}",
           properties_.node_id, properties_.directory_id, recovered_.log_start_offset, end,
           recovered_.quorum_state.epoch);
+  if (recovered_.quarantine.has_value()) {
+    LogError("storage", "node={} quarantined: {}", properties_.node_id,
+             recovered_.quarantine->reason);
+  }
   return absl::OkStatus();
 }
 

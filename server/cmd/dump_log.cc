@@ -112,7 +112,9 @@ void PrintHead(const MetaProperties& properties, const RecoveredState& state, Of
 absl::Status Dump(const MetaProperties& properties, const DumpLogOptions& options) {
   KVORUM_ASSIGN_OR_RETURN(
       const std::unique_ptr<RocksDbStorage> storage,
-      RocksDbStorage::Open({.data_dir = options.data_dir, .cluster_id = properties.cluster_id}));
+      RocksDbStorage::Open({.data_dir = options.data_dir,
+                            .cluster_id = properties.cluster_id,
+                            .replica = {properties.node_id, properties.directory_id}}));
   KVORUM_ASSIGN_OR_RETURN(const RecoveredState state, storage->Recover());
   const Offset end =
       state.batch_ends.empty() ? state.log_start_offset : state.batch_ends.back().end_offset;

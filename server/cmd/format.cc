@@ -145,8 +145,8 @@ absl::StatusOr<MetaProperties> Format(const FormatRequest& request) {
       .directory_id = self->key.directory_id,
       .initial_voters = request.initial_voters};
   KVORUM_RETURN_IF_ERROR(CreateDataDirectory(request.data_dir));
-  KVORUM_RETURN_IF_ERROR(
-      RocksDbStorage::Format({.data_dir = request.data_dir, .cluster_id = request.cluster_id}));
+  KVORUM_RETURN_IF_ERROR(RocksDbStorage::Format(
+      {.data_dir = request.data_dir, .cluster_id = request.cluster_id, .replica = self->key}));
   // Last: it is what makes the directory formatted.
   KVORUM_RETURN_IF_ERROR(WriteMetaProperties(request.data_dir, properties));
   return properties;

@@ -15,7 +15,9 @@
 namespace kvorum {
 
 MemoryDisk::MemoryDisk(std::string cluster_id)
-    : cluster_id_(std::move(cluster_id)), start_(EmptyLogEnd(cluster_id_)) {}
+    : cluster_id_(std::move(cluster_id)),
+      start_(EmptyLogEnd(cluster_id_)),
+      guard_(NewGuard(cluster_id_, ReplicaKey())) {}
 
 BatchEnd MemoryDisk::end() const {
   return batches_.empty() ? start_ : EndOf(batches_.rbegin()->second);
@@ -95,7 +97,43 @@ absl::Status MemoryDisk::Apply(const StorageWrite& write) {
   KVORUM_CHECK(
       end().epoch == Epoch(0) || (quorum_state_.has_value() && end().epoch <= quorum_state_->epoch),
       "write {} leaves the log in epoch {}, above the quorum state's", write.id, end().epoch);
+  UpdateGuard(write);
   return absl::OkStatus();
+}
+
+void MemoryDisk::UpdateGuard(const StorageWrite& write) {
+  if (!guard_.has_value()) {
+    return;
+  }
+  if (write.quorum_state.has_value()) {
+    SetVote(*write.quorum_state, *guard_);
+  }
+  SetLogEnd(end(), *guard_);
+  guard_->latest_snapshot.reset();
+  if (!snapshots_.empty()) {
+    guard_->latest_snapshot = snapshots_.rbegin()->second.manifest.id;
+  }
+  if (write.leave_quarantine) {
+    guard_->quarantine.reset();
+  }
+}
+
+void MemoryDisk::LoseSuffix(size_t batches) {
+  for (; batches > 0 && !batches_.empty(); --batches) {
+    batches_.erase(std::prev(batches_.end()));
+  }
+}
+
+void MemoryDisk::RollBack(const MemoryDisk& earlier) {
+  const std::optional<GuardState> guard = guard_;
+  *this = earlier;
+  guard_ = guard;
+}
+
+void MemoryDisk::FlipBatch(Offset base_offset) {
+  const auto it = batches_.find(base_offset);
+  KVORUM_CHECK(it != batches_.end(), "no batch begins at {}", base_offset);
+  it->second.payload_crc ^= 1;
 }
 
 absl::Status MemoryDisk::Freeze(MemorySnapshot snapshot) {
@@ -104,12 +142,14 @@ absl::Status MemoryDisk::Freeze(MemorySnapshot snapshot) {
     return TooManySnapshots(id);
   }
   snapshots_.emplace(std::pair(id.offset, id.epoch), std::move(snapshot));
+  UpdateGuard(StorageWrite());
   return absl::OkStatus();
 }
 
 absl::Status MemoryDisk::DeleteSnapshot(const SnapshotId& id) {
   KVORUM_RETURN_IF_ERROR(CheckDeletion(manifests(), id, start_.end_offset));
   snapshots_.erase({id.offset, id.epoch});
+  UpdateGuard(StorageWrite());
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "storage/guard_state.h"
 #include "storage/types/recovered_state.h"
 #include "storage/types/storage_write.h"
 
@@ -40,6 +41,10 @@ class MemoryDisk {
   BatchEnd end() const;
   Offset end_offset() const { return end().end_offset; }
 
+  // What a guard file would hold (storage/guard_state.h), always up to date; nullopt: lost.
+  const std::optional<GuardState>& guard() const { return guard_; }
+  std::optional<GuardState>& mutable_guard() { return guard_; }
+
   // Applies one write atomically. FailedPrecondition, and nothing changes, for an `install` or a
   // `log_start` without its snapshot. A write that does not continue the log, or leaves it in an
   // epoch above the quorum state's, is a bug of the caller (KVORUM_CHECK).
@@ -49,7 +54,14 @@ class MemoryDisk {
   // As Storage::DeleteSnapshot().
   absl::Status DeleteSnapshot(const SnapshotId& id);
 
-  // For faults: a test damages the disk here, and the next Recover() must notice.
+  // Faults, noticed by the next Recover(). The newest `batches` batches vanish, as with a lost
+  // write-ahead log: quarantine.
+  void LoseSuffix(size_t batches);
+  // Everything but the guard is as it was on `earlier`: quarantine, unless nothing was promised
+  // since.
+  void RollBack(const MemoryDisk& earlier);
+  void LoseGuard() { guard_.reset(); }  // refused
+  void FlipBatch(Offset base_offset);   // refused
   std::map<Offset, RecordBatch>& mutable_batches() { return batches_; }
   std::optional<QuorumState>& mutable_quorum_state() { return quorum_state_; }
 
@@ -59,12 +71,14 @@ class MemoryDisk {
   void TruncateTo(Offset end_offset);
   void MoveStart(Offset start);
   void Append(const StorageWrite& write);
+  void UpdateGuard(const StorageWrite& write);
 
   std::string cluster_id_;
   std::optional<QuorumState> quorum_state_;
   BatchEnd start_;
   std::map<Offset, RecordBatch> batches_;
   Snapshots snapshots_;
+  std::optional<GuardState> guard_;
 };
 
 }  // namespace kvorum

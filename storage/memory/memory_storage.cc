@@ -14,11 +14,22 @@
 namespace kvorum {
 
 absl::StatusOr<RecoveredState> MemoryStorage::Recover() {
+  if (!disk_.guard().has_value()) {
+    return absl::FailedPreconditionError(
+        "the guard is lost, and with it what this replica has voted");
+  }
   LogVerifier verifier(disk_.start());
   for (const auto& [offset, batch] : disk_.batches()) {
     KVORUM_RETURN_IF_ERROR(verifier.AddBatch(offset, batch));
   }
-  return std::move(verifier).Finish(disk_.quorum_state(), disk_.manifests());
+  KVORUM_ASSIGN_OR_RETURN(RecoveredState state,
+                          std::move(verifier).Finish(disk_.quorum_state(), disk_.manifests()));
+  const QuorumState on_disk = state.quorum_state;
+  Reconcile(state, *disk_.mutable_guard());
+  if (state.quorum_state != on_disk) {
+    disk_.mutable_quorum_state() = state.quorum_state;
+  }
+  return state;
 }
 
 void MemoryStorage::Queued(Queue queue) {

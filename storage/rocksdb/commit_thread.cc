@@ -28,8 +28,8 @@ bool LooksBack(const CommitRequest& request) {
 
 }  // namespace
 
-CommitThread::CommitThread(const CommitLimits& limits, GroupWriter writer, OnError on_error)
-    : limits_(limits), writer_(std::move(writer)), on_error_(std::move(on_error)) {
+CommitThread::CommitThread(const CommitLimits& limits, Callbacks callbacks)
+    : limits_(limits), callbacks_(std::move(callbacks)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -90,7 +90,7 @@ bool CommitThread::TakeGroup() {
 
 void CommitThread::Fail(const absl::Status& status) {
   failure_ = status;
-  on_error_(status);
+  callbacks_.on_error(status);
 }
 
 void CommitThread::Run() {
@@ -100,7 +100,7 @@ void CommitThread::Run() {
           group_refused_ ? absl::ResourceExhaustedError(fmt::format(
                                "more than {} writes or {} bytes were waiting for the disk",
                                limits_.max_queued_writes, limits_.max_queued_bytes))
-                         : writer_(group_);
+                         : callbacks_.write(group_);
       if (!status.ok()) {
         Fail(status);
       }
@@ -108,6 +108,11 @@ void CommitThread::Run() {
     for (CommitRequest& request : group_) {
       request.done(failure_.ok() ? request.refusal : failure_);
       request.done = nullptr;
+    }
+    if (failure_.ok()) {
+      if (const absl::Status status = callbacks_.after_group(); !status.ok()) {
+        Fail(status);
+      }
     }
   }
 }

@@ -46,7 +46,16 @@ class CommitThread {
   // Told once, before the first failed `done`.
   using OnError = std::function<void(absl::Status)>;
 
-  CommitThread(const CommitLimits& limits, GroupWriter writer, OnError on_error);
+  // What may be done between two groups, when nobody waits for the last one any more.
+  using AfterGroup = std::function<absl::Status()>;
+
+  struct Callbacks {
+    GroupWriter write;
+    AfterGroup after_group;  // an error stops the thread's work like one of `write`
+    OnError on_error;
+  };
+
+  CommitThread(const CommitLimits& limits, Callbacks callbacks);
   ~CommitThread();
   CommitThread(const CommitThread&) = delete;
   CommitThread& operator=(const CommitThread&) = delete;
@@ -71,8 +80,7 @@ class CommitThread {
   void Fail(const absl::Status& status);
 
   const CommitLimits limits_;
-  const GroupWriter writer_;
-  const OnError on_error_;
+  const Callbacks callbacks_;
 
   Mutex mutex_;
   CondVar wake_;

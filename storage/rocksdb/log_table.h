@@ -55,7 +55,7 @@ class LogTable {
   // What was added is durable: readers may be told of the start.
   void Publish() { published_start_ = start_.end_offset; }
 
-  Offset start() const { return start_.end_offset; }
+  const BatchEnd& start() const { return start_; }
   const BatchEnd& end() const { return end_; }
 
   absl::StatusOr<std::vector<RecordBatch>> Read(const LogRange& range) const;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "storage/guard_file.h"
 #include "storage/rocksdb/commit_thread.h"
 
 namespace kvorum {
@@ -15,6 +16,7 @@ namespace kvorum {
 struct RocksDbStorageOptions {
   std::string data_dir;    // formatted by RocksDbStorage::Format()
   std::string cluster_id;  // the log's chain begins with it: another cluster's log is refused
+  ReplicaKey replica;      // of meta.properties; the guard file must be of the same
   // Told once that the disk can't be trusted any more, on any thread; the process must stop.
   std::function<void(absl::Status)> on_fatal = [](const absl::Status&) {};
   CommitLimits limits;
@@ -24,6 +26,8 @@ struct RocksDbStorageOptions {
   // At which snapshots are written: what the disk does faster is left to the log.
   int64_t snapshot_bytes_per_second = 64 << 20;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's; tests give a faulty one
+  // Of the guard; null: files of the data directory. Tests give faulty ones.
+  std::function<std::unique_ptr<GuardSlots>()> guard_slots;
 };
 
 // The families of the log database. Meta rows live in the family RocksDB always has.

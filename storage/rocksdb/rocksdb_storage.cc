@@ -79,6 +79,10 @@ RocksDbStorage::~RocksDbStorage() {
   }
   if (commit_thread_ != nullptr) {
     commit_thread_->Stop();
+    if (!fatal_reported_.load()) {
+      // Not doing it costs the next start nothing but some of its suspicion.
+      guard_->Raise(/*now=*/true).IgnoreError();
+    }
   }
 }
 
@@ -117,12 +121,23 @@ absl::Status RocksDbStorage::Format(const RocksDbStorageOptions& options) {
   const rocksdb::Status status = db->Put(SyncedWrite(), meta, ToSlice(kFormatVersionKey), version);
   KVORUM_RETURN_IF_ERROR(FromRocksDb(status, "write the format version"));
   // In a table file, named in the manifest: it does not vanish with a write-ahead log.
-  return FromRocksDb(db->Flush(rocksdb::FlushOptions(), meta), "write the format version");
+  KVORUM_RETURN_IF_ERROR(
+      FromRocksDb(db->Flush(rocksdb::FlushOptions(), meta), "write the format version"));
+  return GuardFile::Create(*storage.OpenGuardSlots(),
+                           NewGuard(options.cluster_id, options.replica));
+}
+
+std::unique_ptr<GuardSlots> RocksDbStorage::OpenGuardSlots() const {
+  return options_.guard_slots ? options_.guard_slots() : MakeGuardSlots(options_.data_dir);
 }
 
 absl::StatusOr<std::unique_ptr<RocksDbStorage>> RocksDbStorage::Open(
     RocksDbStorageOptions options) {
   std::unique_ptr<RocksDbStorage> storage(new RocksDbStorage(std::move(options)));
+  KVORUM_ASSIGN_OR_RETURN(std::unique_ptr<GuardFile> guard,
+                          GuardFile::Open(storage->OpenGuardSlots(), storage->options_.cluster_id,
+                                          storage->options_.replica));
+  storage->guard_ = std::make_unique<GuardKeeper>(std::move(guard));
   KVORUM_RETURN_IF_ERROR(storage->OpenDatabases(/*create=*/false));
   const Database& log = *storage->log_database_;
   KVORUM_RETURN_IF_ERROR(CheckFormatVersion(log, LogDirectory(storage->options_.data_dir)));
@@ -143,13 +158,54 @@ absl::StatusOr<RecoveredState> RocksDbStorage::Recover() {
   KVORUM_RETURN_IF_ERROR(snapshots_->Load());
   KVORUM_ASSIGN_OR_RETURN(RecoveredState state,
                           std::move(verifier).Finish(quorum_state, snapshots_->frozen()));
+  KVORUM_RETURN_IF_ERROR(ReconcileWithGuard(state));
   readers_ = std::make_unique<WorkerPool>(kReaderThreads);
   maker_ = std::make_unique<WorkerPool>(1);
   receiver_ = std::make_unique<WorkerPool>(1);
   commit_thread_ = std::make_unique<CommitThread>(
-      options_.limits, [this](std::vector<CommitRequest>& group) { return WriteGroup(group); },
-      [this](const absl::Status& status) { ReportFatal(status); });
+      options_.limits,
+      CommitThread::Callbacks{
+          .write = [this](std::vector<CommitRequest>& group) { return WriteGroup(group); },
+          .after_group = [this] { return guard_->Raise(/*now=*/false); },
+          .on_error = [this](const absl::Status& status) { ReportFatal(status); }});
   return state;
+}
+
+absl::Status RocksDbStorage::ReconcileWithGuard(RecoveredState& state) {
+  const QuorumState in_database = state.quorum_state;
+  KVORUM_RETURN_IF_ERROR(guard_->Reconcile(state));
+  if (state.quorum_state == in_database) {
+    return absl::OkStatus();
+  }
+  // The database learns of the vote that it has lost: it stands in the way of older ones.
+  batch_.Clear();
+  quorum_state_->Add(state.quorum_state, batch_);
+  return FromRocksDb(log_database_->db()->Write(SyncedWrite(), &batch_),
+                     "write the quorum state of the guard file");
+}
+
+absl::Status RocksDbStorage::LowerGuard(const CommitRequest& first) {
+  // What looks back stands at the front of its group (CommitThread).
+  if (shortened_to_.has_value()) {
+    KVORUM_RETURN_IF_ERROR(guard_->BeforeShorter(*shortened_to_));
+  }
+  return first.remove.has_value()
+             ? guard_->BeforeRemoval(*first.remove, snapshots_->LatestBut(*first.remove))
+             : absl::OkStatus();
+}
+
+absl::Status RocksDbStorage::UpdateGuard(const std::vector<CommitRequest>& group) {
+  GuardKeeper::Durable durable;
+  durable.end = log_->end();
+  durable.latest_snapshot = snapshots_->LatestBut(group.front().remove.value_or(SnapshotId()));
+  for (const CommitRequest& request : group) {
+    if (request.write.quorum_state.has_value()) {
+      durable.quorum_state = request.write.quorum_state;
+    }
+    durable.is_installed = durable.is_installed || request.write.install.has_value();
+    durable.leaves_quarantine = durable.leaves_quarantine || request.write.leave_quarantine;
+  }
+  return guard_->AfterWrite(durable);
 }
 
 void RocksDbStorage::ReportFatal(const absl::Status& status) {
@@ -172,10 +228,13 @@ absl::Status RocksDbStorage::AddWrite(const StorageWrite& write) {
     quorum_state_->Add(*write.quorum_state, batch_);
   }
   if (write.install.has_value()) {
+    // All that the log before and the one after have in common, for sure.
+    shortened_to_ = EmptyLogEnd(options_.cluster_id);
     KVORUM_RETURN_IF_ERROR(log_->AddInstall(*write.install, batch_));
   }
   if (write.truncate_to.has_value()) {
     KVORUM_RETURN_IF_ERROR(log_->AddTruncation(*write.truncate_to, batch_));
+    shortened_to_ = shortened_to_.value_or(log_->end());
   }
   if (write.log_start.has_value()) {
     KVORUM_RETURN_IF_ERROR(log_->AddStart(*write.log_start, batch_));
@@ -191,27 +250,31 @@ absl::Status RocksDbStorage::AddSnapshotChange(const CommitRequest& request) {
   if (request.freeze.has_value()) {
     return snapshots_->AddFrozen(*request.freeze, batch_);
   }
-  return request.remove.has_value() ? snapshots_->AddRemoval(*request.remove, log_->start(), batch_)
-                                    : absl::OkStatus();
+  return request.remove.has_value()
+             ? snapshots_->AddRemoval(*request.remove, log_->start().end_offset, batch_)
+             : absl::OkStatus();
 }
 
 absl::Status RocksDbStorage::WriteGroup(std::vector<CommitRequest>& group) {
   batch_.Clear();
-  const Offset start = log_->start();
+  shortened_to_.reset();
+  const Offset start = log_->start().end_offset;
   for (CommitRequest& request : group) {
     KVORUM_RETURN_IF_ERROR(AddWrite(request.write));
     request.refusal = AddSnapshotChange(request);
+    if (&request == &group.front()) {
+      KVORUM_RETURN_IF_ERROR(LowerGuard(request));
+    }
   }
-  if (batch_.Count() == 0) {
-    return absl::OkStatus();
+  if (batch_.Count() != 0) {
+    const rocksdb::Status status = log_database_->db()->Write(SyncedWrite(), &batch_);
+    KVORUM_RETURN_IF_ERROR(FromRocksDb(status, "write to the log"));
   }
-  const rocksdb::Status status = log_database_->db()->Write(SyncedWrite(), &batch_);
-  KVORUM_RETURN_IF_ERROR(FromRocksDb(status, "write to the log"));
-  if (log_->start() != start) {
+  if (log_->start().end_offset != start) {
     log_->Publish();
     DropLogFilesLater();
   }
-  return absl::OkStatus();
+  return UpdateGuard(group);
 }
 
 void RocksDbStorage::DropLogFilesLater() {

@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "storage/rocksdb/commit_thread.h"
 #include "storage/rocksdb/database.h"
+#include "storage/rocksdb/guard_keeper.h"
 #include "storage/rocksdb/log_table.h"
 #include "storage/rocksdb/options.h"
 #include "storage/rocksdb/quorum_state_table.h"
@@ -28,12 +30,12 @@ inline constexpr uint32_t kStorageFormatVersion = 1;
 // begun, and closes the databases; no call may come meanwhile.
 class RocksDbStorage : public Storage {
  public:
-  // Creates the empty databases of a data directory, durably. AlreadyExists if they hold anything:
-  // an existing log is never given a new identity. Blocking.
+  // Creates the empty databases and the guard of a data directory, durably. AlreadyExists if they
+  // hold anything: an existing log is never given a new identity. Blocking.
   static absl::Status Format(const RocksDbStorageOptions& options);
 
-  // Opens what Format() made. Errors as of Database::Open(), and FailedPrecondition if a newer
-  // release wrote it. Blocking.
+  // Opens what Format() made. Errors as of Database::Open() and GuardFile::Open(), and
+  // FailedPrecondition if a newer release wrote it. Blocking.
   static absl::StatusOr<std::unique_ptr<RocksDbStorage>> Open(RocksDbStorageOptions options);
   ~RocksDbStorage() override;
 
@@ -53,6 +55,10 @@ class RocksDbStorage : public Storage {
   absl::Status OpenDatabases(bool create);
   absl::Status WriteGroup(std::vector<CommitRequest>& group);
   absl::Status AddWrite(const StorageWrite& write);
+  absl::Status ReconcileWithGuard(RecoveredState& state);
+  absl::Status LowerGuard(const CommitRequest& first);
+  absl::Status UpdateGuard(const std::vector<CommitRequest>& group);
+  std::unique_ptr<GuardSlots> OpenGuardSlots() const;
   absl::Status CheckSnapshots(const StorageWrite& write) const;
   absl::Status AddSnapshotChange(const CommitRequest& request);
   void MakeSnapshot(SnapshotManifest manifest, const ChunkSource& next_chunk,
@@ -70,7 +76,9 @@ class RocksDbStorage : public Storage {
   std::unique_ptr<LogTable> log_;
   std::unique_ptr<QuorumStateTable> quorum_state_;
   std::unique_ptr<SnapshotTable> snapshots_;
+  std::unique_ptr<GuardKeeper> guard_;
   rocksdb::WriteBatch batch_;                    // of the commit thread, kept for its memory
+  std::optional<BatchEnd> shortened_to_;         // what the group in batch_ leaves of the log
   std::unique_ptr<CommitThread> commit_thread_;  // from Recover() on
   std::unique_ptr<WorkerPool> readers_;
   std::unique_ptr<WorkerPool> maker_;     // one thread; makes snapshots, removes what is not needed

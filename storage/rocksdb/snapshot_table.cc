@@ -104,6 +104,14 @@ std::vector<SnapshotManifest> SnapshotTable::frozen() const {
   return manifests;
 }
 
+std::optional<SnapshotId> SnapshotTable::LatestBut(const SnapshotId& other) const {
+  MutexLock lock(mutex_);
+  const auto latest = std::find_if(frozen_.rbegin(), frozen_.rend(), [&](const auto& entry) {
+    return entry.second.manifest.id != other;
+  });
+  return latest == frozen_.rend() ? std::nullopt : std::optional(latest->second.manifest.id);
+}
+
 std::optional<StoredSnapshot> SnapshotTable::FindStored(const SnapshotId& id) const {
   MutexLock lock(mutex_);
   const auto it = frozen_.find(KeyOf(id));

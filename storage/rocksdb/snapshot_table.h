@@ -37,6 +37,8 @@ class SnapshotTable {
   // Reads the rows of frozen snapshots and removes leftover chunks.
   absl::Status Load();
   std::vector<SnapshotManifest> frozen() const EXCLUDES_LOCK(mutex_);  // oldest first
+  // The newest frozen one that is not `other`.
+  std::optional<SnapshotId> LatestBut(const SnapshotId& other) const EXCLUDES_LOCK(mutex_);
   std::optional<SnapshotManifest> Find(const SnapshotId& id) const EXCLUDES_LOCK(mutex_);
 
   // Stores all chunks durably, not yet frozen.

@@ -22,6 +22,33 @@ using testing::PowerLossFs;
 using testing::ReadChunk;
 using testing::TempDir;
 
+// A guard on the modelled disk.
+class PowerLossGuardSlots : public GuardSlots {
+ public:
+  PowerLossGuardSlots(PowerLossFs& fs, std::string directory)
+      : fs_(fs), directory_(std::move(directory)) {}
+
+  absl::StatusOr<std::string> Read(int slot) override {
+    return testing::ReadFile(GuardPath(directory_, slot));
+  }
+
+  absl::Status Write(int slot, std::string_view bytes) override {
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    std::unique_ptr<rocksdb::FSDirectory> directory;
+    rocksdb::IOStatus status = fs_.NewWritableFile(GuardPath(directory_, slot), {}, &file, nullptr);
+    status = status.ok() ? file->Append(ToSlice(bytes), {}, nullptr) : status;
+    status = status.ok() ? file->Fsync({}, nullptr) : status;
+    status = status.ok() ? file->Close({}, nullptr) : status;
+    status = status.ok() ? fs_.NewDirectory(directory_, {}, &directory, nullptr) : status;
+    status = status.ok() ? directory->FsyncWithDirOptions({}, nullptr, {}) : status;
+    return status.ok() ? absl::OkStatus() : absl::InternalError(status.ToString());
+  }
+
+ private:
+  PowerLossFs& fs_;
+  const std::string directory_;
+};
+
 // What a disk must hold after some prefix of the writes.
 struct DiskState {
   LogBuilder log;
@@ -43,6 +70,9 @@ class PowerLossRun {
     auto fs = std::make_shared<PowerLossFs>(directory_);
     RocksDbStorageOptions options = OptionsFor(directory_);
     options.file_system = fs;
+    options.guard_slots = [fs, directory = directory_] {
+      return std::make_unique<PowerLossGuardSlots>(*fs, directory);
+    };
     options.memtable_bytes = 64 << 10;  // many table files and write-ahead logs
     states_ = {current_};
     completed_ = 0;
@@ -78,6 +108,9 @@ class PowerLossRun {
       return result;
     }
     const RecoveredState& recovered = opened->recovered;
+    if (recovered.quarantine.has_value()) {
+      return ::testing::AssertionFailure() << "quarantined: " << recovered.quarantine->reason;
+    }
     for (size_t i = completed_; i < states_.size(); ++i) {
       if (Matches(recovered, states_[i])) {
         current_ = states_[i];

@@ -264,6 +264,13 @@ TEST_F(RocksDbStorageTest, RefusesADamagedQuorumState) {
 TEST_F(RocksDbStorageTest, RefusesAnotherClustersLog) {
   WriteThreeBatches();
   options_.cluster_id = "other-cluster";
+  EXPECT_THAT(OpenStatus().ToString(), HasSubstr("the guard file belongs to"));
+  for (int slot = 0; slot < kGuardSlots; ++slot) {
+    std::filesystem::remove(GuardPath(options_.data_dir, slot));
+  }
+  ASSERT_TRUE(GuardFile::Create(*MakeGuardSlots(options_.data_dir),
+                                NewGuard(options_.cluster_id, options_.replica))
+                  .ok());
   ExpectCorrupt("offset 0 carries chain hash");
 }
 

@@ -1,6 +1,5 @@
-// What a damaged write-ahead log does to a start. The rule: refused, or everything is there; never
-// shortened in silence. Rows that only something outside RocksDB could notice (a file that names a
-// lower bound of the durable log) are in tests named "…NeedsAGuard": they state today's limit.
+// What a damaged write-ahead log does to a start. The rule: refused, quarantined, or everything is
+// there; never shortened in silence.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,6 +26,7 @@ using testing::WriteFile;
 constexpr size_t kBatches = 100;
 constexpr size_t kPayloadBytes = 1000;
 constexpr int kRefused = -1;
+constexpr int kQuarantined = -2;
 
 // RocksDB's write-ahead log: 32 KiB blocks of fragments {crc u32, length u16, type u8, bytes}.
 constexpr size_t kBlockBytes = 32 << 10;
@@ -68,6 +68,9 @@ class WalDamageTest : public ::testing::Test {
     ASSERT_TRUE(opened.ok()) << opened.status();
     LogBuilder log;
     ASSERT_TRUE(Write(*opened->storage, Entering(Epoch(1))).ok());
+    for (int slot = 0; slot < kGuardSlots; ++slot) {
+      early_guard_.push_back(ReadFile(GuardPath(original_->path(), slot)));
+    }
     for (size_t i = 0; i < kBatches; ++i) {
       ASSERT_TRUE(
           Write(*opened->storage, Appending({log.Append(Epoch(1), 1, kPayloadBytes)})).ok());
@@ -79,20 +82,37 @@ class WalDamageTest : public ::testing::Test {
   }
   std::string NewestWal() const { return ReadFile(Wals(original_->path()).back()); }
 
-  // The number of batches a start finds after `damage` to a copy of the directory, or kRefused.
+  // The number of batches a start finds after `damage` to a copy of the directory, kRefused or
+  // kQuarantined.
   int OpenAfter(const std::function<void(const std::string& directory)>& damage) const {
     TempDir copy;
     std::filesystem::copy(original_->path(), copy.path(), std::filesystem::copy_options::recursive);
     damage(copy.path());
     const auto opened = OpenAndRecover(OptionsFor(copy.path()));
-    return opened.ok() ? static_cast<int>(opened->recovered.batch_ends.size()) : kRefused;
+    if (!opened.ok()) {
+      return kRefused;
+    }
+    return opened->recovered.quarantine.has_value()
+               ? kQuarantined
+               : static_cast<int>(opened->recovered.batch_ends.size());
   }
 
   int OpenWithNewestWal(const std::string& bytes) const {
     return OpenAfter([&](const std::string& dir) { WriteFile(Wals(dir).back(), bytes); });
   }
 
+  // The guard as it was before the records, as a crash may leave it.
+  int OpenWithNewestWalAndEarlyGuard(const std::string& bytes) const {
+    return OpenAfter([&](const std::string& dir) {
+      WriteFile(Wals(dir).back(), bytes);
+      for (int slot = 0; slot < kGuardSlots; ++slot) {
+        WriteFile(GuardPath(dir, slot), early_guard_[static_cast<size_t>(slot)]);
+      }
+    });
+  }
+
   std::unique_ptr<TempDir> original_;
+  std::vector<std::string> early_guard_;
 };
 
 std::string Flipped(std::string bytes, size_t at) {
@@ -117,11 +137,14 @@ TEST_F(WalDamageTest, GarbageBehindTheLastRecordLosesNothing) {
   }
 }
 
-// The write was never acknowledged, or it would have been synced whole.
-TEST_F(WalDamageTest, ATornLastRecordIsDropped) {
+// The write was never acknowledged, or it would have been synced whole; so the guard does not know
+// it either.
+TEST_F(WalDamageTest, ATornLastRecordIsDroppedIfTheGuardDoesNotKnowIt) {
   const std::string wal = NewestWal();
   for (const size_t missing : {size_t{1}, size_t{500}, kPayloadBytes}) {
-    EXPECT_EQ(OpenWithNewestWal(wal.substr(0, wal.size() - missing)), kBatches - 1) << missing;
+    const std::string torn = wal.substr(0, wal.size() - missing);
+    EXPECT_EQ(OpenWithNewestWalAndEarlyGuard(torn), kBatches - 1) << missing;
+    EXPECT_EQ(OpenWithNewestWal(torn), kQuarantined) << missing;
   }
 }
 
@@ -170,20 +193,21 @@ TEST_F(WalDamageTest, ABadLengthInTheLastBlockIsRefused) {
   EXPECT_EQ(OpenWithNewestWal(wal), kRefused);
 }
 
-// It looks like a write that never finished.
-TEST_F(WalDamageTest, ABadLengthOrTypeOfTheLastRecordNeedsAGuard) {
+// It looks like a write that never finished; only the guard knows better.
+TEST_F(WalDamageTest, ABadLengthOrTypeOfTheLastRecordIsQuarantined) {
   const std::string wal = NewestWal();
   const Fragment last = FragmentsOf(wal).back();
   std::string longer = wal;
   longer[last.at + 5] = static_cast<char>(0x7f);
-  EXPECT_EQ(OpenWithNewestWal(longer), kBatches - 1);
-  EXPECT_EQ(OpenWithNewestWal(Flipped(wal, last.at + 6)), kBatches - 1);
+  EXPECT_EQ(OpenWithNewestWal(longer), kQuarantined);
+  EXPECT_EQ(OpenWithNewestWal(Flipped(wal, last.at + 6)), kQuarantined);
 }
 
-TEST_F(WalDamageTest, ALostNewestWalNeedsAGuard) {
-  EXPECT_EQ(OpenWithNewestWal(""), 0);
+TEST_F(WalDamageTest, ALostNewestWalIsQuarantinedEvenByAnEarlyGuard) {
+  EXPECT_EQ(OpenWithNewestWal(""), kQuarantined);
+  EXPECT_EQ(OpenWithNewestWalAndEarlyGuard(""), kQuarantined);
   EXPECT_EQ(OpenAfter([&](const std::string& dir) { std::filesystem::remove(Wals(dir).back()); }),
-            0);
+            kQuarantined);
 }
 
 class ManyWalsDamageTest : public WalDamageTest {

@@ -23,8 +23,14 @@ class CommitThreadTest : public ::testing::Test {
  protected:
   void Start(const CommitLimits& limits = {}) {
     thread_ = std::make_unique<CommitThread>(
-        limits, [this](const auto& group) { return WriteGroup(group); },
-        [this](const absl::Status&) { ++errors_; });
+        limits,
+        CommitThread::Callbacks{.write = [this](const auto& group) { return WriteGroup(group); },
+                                .after_group =
+                                    [this] {
+                                      ++between_groups_;
+                                      return after_group_;
+                                    },
+                                .on_error = [this](const absl::Status&) { ++errors_; }});
   }
 
   absl::Status WriteGroup(const std::vector<CommitRequest>& group) {
@@ -69,6 +75,8 @@ class CommitThreadTest : public ::testing::Test {
   std::vector<std::vector<uint64_t>> groups_;
   std::vector<uint64_t> completed_;
   std::vector<absl::Status> statuses_;
+  int between_groups_ = 0;
+  absl::Status after_group_;
   int errors_ = 0;
   std::unique_ptr<CommitThread> thread_;
 };
@@ -161,6 +169,20 @@ TEST_F(CommitThreadTest, AFullQueueFailsTheWriteInItsTurnAndAllLaterOnes) {
   EXPECT_TRUE(statuses_[2].ok());
   EXPECT_TRUE(absl::IsResourceExhausted(statuses_[3]));
   EXPECT_TRUE(absl::IsResourceExhausted(statuses_[4]));
+  EXPECT_EQ(errors_, 1);
+}
+
+TEST_F(CommitThreadTest, WorkBetweenGroupsFailsOnlyWhatComesLater) {
+  after_group_ = absl::InternalError("guard");
+  Start();
+  SubmitBlocker();
+  Submit(1);
+  ReleaseAndStop();
+  ASSERT_THAT(statuses_, SizeIs(2));
+  EXPECT_TRUE(statuses_[0].ok());
+  EXPECT_TRUE(absl::IsInternal(statuses_[1]));
+  EXPECT_THAT(groups_, SizeIs(1));
+  EXPECT_EQ(between_groups_, 1);
   EXPECT_EQ(errors_, 1);
 }
 

@@ -156,6 +156,41 @@ TEST_F(MemoryStorageTest, RefusesALostQuorumState) {
   EXPECT_EQ(GetErrorReason(Restart().status()), ErrorReason::kCorruptLog);
 }
 
+TEST_F(MemoryStorageTest, FaultsAreNoticed) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1)), log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  const MemoryDisk earlier = disk_;
+  Submit(Appending({log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  const MemoryDisk whole = disk_;
+  disk_.LoseSuffix(1);
+  EXPECT_TRUE(Restart()->quarantine.has_value());
+  EXPECT_TRUE(Restart()->quarantine.has_value());  // and it is remembered
+  disk_ = whole;
+  disk_.RollBack(earlier);
+  EXPECT_TRUE(Restart()->quarantine.has_value());
+  disk_ = whole;
+  disk_.FlipBatch(Offset(1));
+  EXPECT_TRUE(absl::IsDataLoss(Restart().status()));
+  disk_ = whole;
+  disk_.LoseGuard();
+  EXPECT_TRUE(absl::IsFailedPrecondition(Restart().status()));
+  disk_ = whole;
+  EXPECT_FALSE(Restart()->quarantine.has_value());
+}
+
+TEST_F(MemoryStorageTest, AQuarantineEndsByAWrite) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1)), log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  disk_.LoseSuffix(2);
+  EXPECT_TRUE(Restart()->quarantine.has_value());
+  StorageWrite leave;
+  leave.leave_quarantine = true;
+  Submit(leave);
+  storage_->CompleteAll();
+  EXPECT_FALSE(Restart()->quarantine.has_value());
+}
+
 TEST_F(MemoryStorageTest, TellsWhenSomethingIsQueued) {
   int writes = 0;
   int reads = 0;
