@@ -19,8 +19,6 @@ struct LogRange {
   size_t max_bytes = 0;  // of encoded batches, exceeded only by the first
 };
 
-inline constexpr size_t kMaxSnapshotChunkBytes = 1 << 20;
-inline constexpr int64_t kMaxSnapshotChunks = 1 << 20;
 inline constexpr size_t kMaxFrozenSnapshots = 64;
 
 // The durable state of one replica: quorum state, log, snapshots. Asynchronous, so that a simulated

@@ -9,7 +9,7 @@
 
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
-#include "storage/storage.h"
+#include "storage/types/snapshot_manifest.h"
 
 namespace kvorum::rpc {
 namespace {

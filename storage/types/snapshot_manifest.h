@@ -13,6 +13,8 @@ namespace kvorum {
 using SnapshotId = OffsetAndEpoch;
 
 inline constexpr size_t kMaxManifestVotersBytes = 64 << 10;
+inline constexpr size_t kMaxSnapshotChunkBytes = 1 << 20;
+inline constexpr int64_t kMaxSnapshotChunks = 1 << 20;
 
 // What a snapshot is, apart from its chunks: everything a replica needs to go on behind it. Stored
 // as the row that freezes it and sent before its chunks.
