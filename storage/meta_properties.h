@@ -34,6 +34,9 @@ struct MetaProperties {
   NodeId node_id;
   Uuid directory_id;
   std::vector<InitialVoter> initial_voters;  // empty: the node begins as an observer
+  // A recovery from a lost quorum has begun, from this generation to `generation`, and did not end:
+  // the node must not run before `kvorumd recover apply` was repeated.
+  std::optional<uint64_t> recovering_from;
 
   friend bool operator==(const MetaProperties&, const MetaProperties&) = default;
 };
@@ -59,6 +62,10 @@ absl::StatusOr<MetaProperties> ReadMetaProperties(const std::string& data_dir);
 // Creates the file, synced with its directory. AlreadyExists if there is one: a second identity for
 // the same log would break its votes. InvalidArgument for values the file cannot hold. Blocking.
 absl::Status WriteMetaProperties(const std::string& data_dir, const MetaProperties& properties);
+
+// Replaces the file at once, synced with its directory: for a recovery from a lost quorum alone.
+// FailedPrecondition if it is another replica's. Blocking.
+absl::Status ReplaceMetaProperties(const std::string& data_dir, const MetaProperties& properties);
 
 // FailedPrecondition / INCONSISTENT_CLUSTER_ID if the directory is another cluster's,
 // FailedPrecondition if it is another node's.

@@ -118,6 +118,10 @@ bool SetField(std::string_view key, std::string_view value, MetaProperties& prop
     properties.generation = generation.value_or(0);
     return generation.has_value();
   }
+  if (key == "recovering.from") {
+    properties.recovering_from = ParseNumber<uint64_t>(value);
+    return properties.recovering_from.has_value();
+  }
   if (key == "node.id") {
     const auto node_id = ParseNumber<int32_t>(value);
     properties.node_id = NodeId(node_id.value_or(0));
@@ -171,6 +175,9 @@ absl::StatusOr<std::string> EncodeMetaProperties(const MetaProperties& propertie
   text += fmt::format("directory.id={}\n", properties.directory_id);
   for (const InitialVoter& voter : properties.initial_voters) {
     text += EncodeVoter(voter);
+  }
+  if (properties.recovering_from.has_value()) {
+    text += fmt::format("recovering.from={}\n", *properties.recovering_from);
   }
   text += fmt::format("{}={:08x}\n", kCrcKey, Crc32c(text));
   return text;

@@ -25,6 +25,10 @@ class Database {
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& directory,
                                                         const rocksdb::DBOptions& options,
                                                         const std::vector<Family>& families);
+  // The same without writing anything. What the write-ahead log holds is replayed into memory.
+  static absl::StatusOr<std::unique_ptr<Database>> OpenReadOnly(
+      const std::string& directory, const rocksdb::DBOptions& options,
+      const std::vector<Family>& families);
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
@@ -33,9 +37,16 @@ class Database {
   rocksdb::ColumnFamilyHandle* family(size_t index) const { return handles_[index]; }
 
  private:
-  explicit Database(std::string directory) : directory_(std::move(directory)) {}
+  Database(std::string directory, bool read_only)
+      : directory_(std::move(directory)), is_read_only_(read_only) {}
+
+  static absl::StatusOr<std::unique_ptr<Database>> OpenAs(bool read_only,
+                                                          const std::string& directory,
+                                                          const rocksdb::DBOptions& options,
+                                                          const std::vector<Family>& families);
 
   const std::string directory_;
+  const bool is_read_only_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
 };

@@ -22,6 +22,8 @@ class GuardKeeper {
  public:
   explicit GuardKeeper(std::unique_ptr<GuardFile> file) : file_(std::move(file)) {}
 
+  const GuardState& state() const { return file_->state(); }
+
   // See kvorum::Reconcile(); durable when it returns.
   absl::Status Reconcile(RecoveredState& recovered);
 

@@ -5,6 +5,7 @@
 #include <rocksdb/rate_limiter.h>
 #include <rocksdb/table.h>
 
+#include <cstdarg>
 #include <utility>
 
 #include "storage/rocksdb/status_convert.h"
@@ -39,6 +40,13 @@ class FailStopListener : public rocksdb::EventListener {
   const std::function<void(absl::Status)> on_fatal_;
 };
 
+// RocksDB's log would be a file in the directory that is only looked at.
+class SilentLogger : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 rocksdb::DBOptions CommonOptions(const DatabaseParts& parts) {
   rocksdb::DBOptions options;
   options.env = parts.env;
@@ -57,6 +65,9 @@ rocksdb::DBOptions CommonOptions(const DatabaseParts& parts) {
   options.stats_dump_period_sec = 0;  // our own metrics say enough
   options.stats_persist_period_sec = 0;
   options.info_log_level = rocksdb::WARN_LEVEL;
+  if (parts.read_only) {
+    options.info_log = std::make_shared<SilentLogger>();
+  }
   options.max_log_file_size = 1 << 20;
   options.keep_log_file_num = 3;
   return options;

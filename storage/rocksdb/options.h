@@ -25,6 +25,9 @@ struct RocksDbStorageOptions {
   size_t memtable_bytes = 32 << 20;
   // At which snapshots are written: what the disk does faster is left to the log.
   int64_t snapshot_bytes_per_second = 64 << 20;
+  // Nothing is written, not even a lock: for a look at a stopped or a copied directory. Submit()
+  // and what makes or removes snapshots are forbidden then.
+  bool read_only = false;
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's; tests give a faulty one
   // Of the guard; null: files of the data directory. Tests give faulty ones.
   std::function<std::unique_ptr<GuardSlots>()> guard_slots;
@@ -39,6 +42,7 @@ struct DatabaseParts {
   rocksdb::Env* env = nullptr;                 // outlives the database
   std::function<void(absl::Status)> on_fatal;  // background errors
   bool create_if_missing = false;
+  bool read_only = false;                        // as RocksDbStorageOptions
   size_t memtable_bytes = 0;                     // as RocksDbStorageOptions
   int64_t snapshot_bytes_per_second = 64 << 20;  // as RocksDbStorageOptions
 };

@@ -6,6 +6,7 @@
 
 #include "server/base/check.h"
 #include "server/base/status_macros.h"
+#include "storage/log_verifier.h"
 #include "storage/meta_properties.h"
 #include "storage/rocksdb/key_codec.h"
 #include "storage/rocksdb/status_convert.h"
@@ -91,17 +92,19 @@ absl::Status RocksDbStorage::OpenDatabases(bool create) {
   parts.env = env_ != nullptr ? env_.get() : rocksdb::Env::Default();
   parts.on_fatal = [this](const absl::Status& status) { ReportFatal(status); };
   parts.create_if_missing = create;
+  parts.read_only = options_.read_only;
   parts.memtable_bytes = options_.memtable_bytes;
   parts.snapshot_bytes_per_second = options_.snapshot_bytes_per_second;
   KVORUM_RETURN_IF_ERROR(CheckWals(parts.env, LogDirectory(options_.data_dir)));
   const std::vector<Database::Family> log_families = {{kMetaFamily, MetaFamilyOptions()},
                                                       {kLogFamily, LogFamilyOptions(parts)}};
-  KVORUM_ASSIGN_OR_RETURN(log_database_, Database::Open(LogDirectory(options_.data_dir),
-                                                        LogDatabaseOptions(parts), log_families));
+  const auto open = options_.read_only ? &Database::OpenReadOnly : &Database::Open;
+  KVORUM_ASSIGN_OR_RETURN(log_database_, open(LogDirectory(options_.data_dir),
+                                              LogDatabaseOptions(parts), log_families));
   const std::vector<Database::Family> snapshot_families = {{kMetaFamily, SnapshotFamilyOptions()}};
   KVORUM_ASSIGN_OR_RETURN(snapshot_database_,
-                          Database::Open(SnapshotDirectory(options_.data_dir),
-                                         SnapshotDatabaseOptions(parts), snapshot_families));
+                          open(SnapshotDirectory(options_.data_dir), SnapshotDatabaseOptions(parts),
+                               snapshot_families));
   return absl::OkStatus();
 }
 
@@ -155,11 +158,21 @@ absl::StatusOr<RecoveredState> RocksDbStorage::Recover() {
   KVORUM_CHECK(commit_thread_ == nullptr, "Recover() called twice");
   KVORUM_ASSIGN_OR_RETURN(LogVerifier verifier, log_->Load());
   KVORUM_ASSIGN_OR_RETURN(const std::optional<QuorumState> quorum_state, quorum_state_->Load());
-  KVORUM_RETURN_IF_ERROR(snapshots_->Load());
+  KVORUM_RETURN_IF_ERROR(options_.read_only ? snapshots_->LoadFrozen() : snapshots_->Load());
   KVORUM_ASSIGN_OR_RETURN(RecoveredState state,
                           std::move(verifier).Finish(quorum_state, snapshots_->frozen()));
-  KVORUM_RETURN_IF_ERROR(ReconcileWithGuard(state));
   readers_ = std::make_unique<WorkerPool>(kReaderThreads);
+  if (options_.read_only) {
+    GuardState guard = guard_->state();
+    Reconcile(state, guard);
+    return state;
+  }
+  KVORUM_RETURN_IF_ERROR(StartWriting(state));
+  return state;
+}
+
+absl::Status RocksDbStorage::StartWriting(RecoveredState& state) {
+  KVORUM_RETURN_IF_ERROR(ReconcileWithGuard(state));
   maker_ = std::make_unique<WorkerPool>(1);
   receiver_ = std::make_unique<WorkerPool>(1);
   commit_thread_ = std::make_unique<CommitThread>(
@@ -168,7 +181,18 @@ absl::StatusOr<RecoveredState> RocksDbStorage::Recover() {
           .write = [this](std::vector<CommitRequest>& group) { return WriteGroup(group); },
           .after_group = [this] { return guard_->Raise(/*now=*/false); },
           .on_error = [this](const absl::Status& status) { ReportFatal(status); }});
-  return state;
+  return absl::OkStatus();
+}
+
+absl::Status RocksDbStorage::VerifyFiles() {
+  for (const auto& [database, directory] :
+       {std::pair{log_database_.get(), LogDirectory(options_.data_dir)},
+        std::pair{snapshot_database_.get(), SnapshotDirectory(options_.data_dir)}}) {
+    const rocksdb::Status status = database->db()->VerifyChecksum(VerifiedRead());
+    KVORUM_RETURN_IF_ERROR(
+        WithRemedy(FromRocksDb(status, fmt::format("read all of {}", directory))));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status RocksDbStorage::ReconcileWithGuard(RecoveredState& state) {

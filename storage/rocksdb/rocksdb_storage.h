@@ -40,6 +40,9 @@ class RocksDbStorage : public Storage {
   ~RocksDbStorage() override;
 
   absl::StatusOr<RecoveredState> Recover() override;
+  // Reads every file of both databases and compares the checksums of all blocks; a start reads only
+  // what it needs. Blocking; before Recover() or after.
+  absl::Status VerifyFiles();
   void Submit(StorageWrite write, WriteDone done) override;
   void Read(const LogRange& range, ReadDone done) override;
   void WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk, SnapshotDone done) override;
@@ -53,6 +56,7 @@ class RocksDbStorage : public Storage {
   explicit RocksDbStorage(RocksDbStorageOptions options);
 
   absl::Status OpenDatabases(bool create);
+  absl::Status StartWriting(RecoveredState& state);
   absl::Status WriteGroup(std::vector<CommitRequest>& group);
   absl::Status AddWrite(const StorageWrite& write);
   absl::Status ReconcileWithGuard(RecoveredState& state);

@@ -34,7 +34,9 @@ class SnapshotTable {
   explicit SnapshotTable(const Databases& databases)
       : databases_(databases), chunks_(databases.chunks) {}
 
-  // Reads the rows of frozen snapshots and removes leftover chunks.
+  // Reads the rows of frozen snapshots.
+  absl::Status LoadFrozen() EXCLUDES_LOCK(mutex_);
+  // The same, and removes leftover chunks.
   absl::Status Load();
   std::vector<SnapshotManifest> frozen() const EXCLUDES_LOCK(mutex_);  // oldest first
   // The newest frozen one that is not `other`.
@@ -74,7 +76,6 @@ class SnapshotTable {
   using Key = std::pair<Offset, Epoch>;  // ordered by offset, so the last is the latest
   static Key KeyOf(const SnapshotId& id) { return {id.offset, id.epoch}; }
 
-  absl::Status LoadFrozen() EXCLUDES_LOCK(mutex_);
   absl::Status RemoveLeftovers() EXCLUDES_LOCK(mutex_);
   int64_t NewSerial() EXCLUDES_LOCK(mutex_);
   absl::Status StoreChunk(std::string_view chunk, StoredSnapshot& snapshot);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "storage/meta_properties.h"
 #include "tests/storage/storage_test_util.h"
 
@@ -15,11 +17,15 @@ using testing::FilesEndingIn;
 using testing::FormatOrDie;
 using testing::LogBuilder;
 using testing::OpenAndRecover;
+using testing::OpenedStorage;
 using testing::OptionsFor;
+using testing::ReadChunk;
 using testing::ReadFile;
+using testing::SnapshotBehind;
 using testing::TempDir;
 using testing::Write;
 using testing::WriteFile;
+using testing::WriteSnapshot;
 
 constexpr size_t kBatches = 100;
 
@@ -82,6 +88,45 @@ const std::vector<Verdict> kMustBeWhole = {Verdict::kWhole};
 const std::vector<Verdict> kMustRefuse = {Verdict::kRefused};
 const std::vector<Verdict> kMustQuarantine = {Verdict::kQuarantined};
 
+// The manifest holds which table files and write-ahead logs there are.
+std::filesystem::path Manifest(const std::string& dir) {
+  std::filesystem::path newest;
+  for (const auto& file : std::filesystem::directory_iterator(LogDirectory(dir))) {
+    if (file.path().filename().string().starts_with("MANIFEST-") && file.path() > newest) {
+      newest = file.path();
+    }
+  }
+  return newest;
+}
+
+// A write-ahead log is made of blocks that each begin with a fragment {crc u32, length u16, …}.
+constexpr size_t kWalBlockBytes = 32 << 10;
+constexpr size_t kLengthAt = 4;
+
+// On a log that begins behind a snapshot.
+std::vector<Damage> SnapshotMatrix() {
+  return {
+      {"SnapshotTableFlipped", kMustRefuse,
+       [](const std::string& dir) {
+         Flip(FilesEndingIn(SnapshotDirectory(dir), ".sst").back(), 0.1);
+       }},
+      {"SnapshotTableDeleted", kMustRefuse,
+       [](const std::string& dir) {
+         std::filesystem::remove(FilesEndingIn(SnapshotDirectory(dir), ".sst").back());
+       }},
+      {"SnapshotDirectoryDeleted", kMustRefuse,
+       [](const std::string& dir) { std::filesystem::remove_all(SnapshotDirectory(dir)); }},
+      {"SnapshotCurrentDeleted", kMustRefuse,
+       [](const std::string& dir) {
+         std::filesystem::remove(SnapshotDirectory(dir) + "/CURRENT");
+       }},
+      {"SnapshotDirectoryRolledBack", kMustRefuse,
+       [](const std::string& dir) { RestoreSaved(dir, "snapshots"); }},
+      {"LogDirectoryRolledBackBehindTheSnapshot", kMustQuarantine,
+       [](const std::string& dir) { RestoreSaved(dir, "log"); }},
+  };
+}
+
 std::vector<Damage> Matrix() {
   return {
       {"Nothing", kMustBeWhole, [](const std::string&) {}},
@@ -133,6 +178,32 @@ std::vector<Damage> Matrix() {
          std::filesystem::remove(FilesEndingIn(LogDirectory(dir), ".sst").back());
        },
        true},
+      {"LengthInTheMiddleOfTheWal", kMustRefuse,
+       [](const std::string& dir) {
+         Change(NewestWal(dir), [](std::string& bytes) {
+           ASSERT_GT(bytes.size(), 2 * kWalBlockBytes);
+           bytes[kWalBlockBytes + kLengthAt] = static_cast<char>(0xff);
+         });
+       }},
+      {"NewestWalZeroed", kMustQuarantine,
+       [](const std::string& dir) {
+         Change(NewestWal(dir), [](std::string& bytes) { bytes.assign(bytes.size(), '\0'); });
+       }},
+      {"TwoWalsSwapped", kMustRefuse,
+       [](const std::string& dir) {
+         const std::string oldest = ReadFile(OldestWal(dir));
+         WriteFile(OldestWal(dir), ReadFile(NewestWal(dir)));
+         WriteFile(NewestWal(dir), oldest);
+       },
+       true},
+      {"FlipInTheManifest", kMustRefuse, [](const std::string& dir) { Flip(Manifest(dir), 0.5); },
+       true},
+      {"ManifestHalved",
+       {Verdict::kRefused, Verdict::kQuarantined},
+       [](const std::string& dir) { Halve(Manifest(dir)); },
+       true},
+      {"ManifestDeleted", kMustRefuse,
+       [](const std::string& dir) { std::filesystem::remove(Manifest(dir)); }},
       {"CurrentDeleted", kMustRefuse,
        [](const std::string& dir) { std::filesystem::remove(LogDirectory(dir) + "/CURRENT"); }},
       {"LogDirectoryDeleted", kMustRefuse,
@@ -151,6 +222,67 @@ std::vector<Damage> Matrix() {
        [](const std::string& dir) { WriteFile(GuardPath(dir, 0), "damage"); }},
       {"OtherGuardSlotDeleted", kMustBeWhole,
        [](const std::string& dir) { std::filesystem::remove(GuardPath(dir, 1)); }},
+      {"BothGuardSlotsTheSame", kMustBeWhole,
+       [](const std::string& dir) { WriteFile(GuardPath(dir, 0), ReadFile(GuardPath(dir, 1))); }},
+      {"GuardSlotsSwapped", kMustBeWhole,
+       [](const std::string& dir) {
+         const std::string first = ReadFile(GuardPath(dir, 0));
+         WriteFile(GuardPath(dir, 0), ReadFile(GuardPath(dir, 1)));
+         WriteFile(GuardPath(dir, 1), first);
+       }},
+      {"OneGuardSlotCutShort", kMustBeWhole,
+       [](const std::string& dir) { Halve(GuardPath(dir, 1)); }},
+      {"BothGuardSlotsZeroed", kMustRefuse,
+       [](const std::string& dir) {
+         for (int slot = 0; slot < kGuardSlots; ++slot) {
+           WriteFile(GuardPath(dir, slot), std::string(kGuardSlotBytes, '\0'));
+         }
+       }},
+      {"GuardOfAnotherReplica", kMustRefuse,
+       [](const std::string& dir) {
+         TempDir other;
+         RocksDbStorageOptions options = OptionsFor(other.path());
+         options.replica = {.node_id = NodeId(9), .directory_id = {}};
+         FormatOrDie(options);
+         for (int slot = 0; slot < kGuardSlots; ++slot) {
+           WriteFile(GuardPath(dir, slot), ReadFile(GuardPath(other.path(), slot)));
+         }
+       }},
+      {"GuardOfAnotherCluster", kMustRefuse,
+       [](const std::string& dir) {
+         TempDir other;
+         RocksDbStorageOptions options = OptionsFor(other.path());
+         options.cluster_id = "another";
+         FormatOrDie(options);
+         for (int slot = 0; slot < kGuardSlots; ++slot) {
+           WriteFile(GuardPath(dir, slot), ReadFile(GuardPath(other.path(), slot)));
+         }
+       }},
+      {"OneGuardSlotDamagedAndTheNewestWalDeleted", kMustQuarantine,
+       [](const std::string& dir) {
+         WriteFile(GuardPath(dir, 0), "damage");
+         std::filesystem::remove(NewestWal(dir));
+       }},
+      {"OtherGuardSlotDamagedAndTheNewestWalDeleted", kMustQuarantine,
+       [](const std::string& dir) {
+         WriteFile(GuardPath(dir, 1), "damage");
+         std::filesystem::remove(NewestWal(dir));
+       }},
+      {"DatabaseOfAnotherCluster", kMustRefuse,
+       [](const std::string& dir) {
+         TempDir other;
+         RocksDbStorageOptions options = OptionsFor(other.path());
+         options.cluster_id = "another";
+         FormatOrDie(options);
+         {
+           LogBuilder log("another");
+           auto opened = OpenAndRecover(options);
+           ASSERT_TRUE(Write(*opened->storage, Entering(Epoch(1), {log.Append(Epoch(1))})).ok());
+         }
+         std::filesystem::remove_all(LogDirectory(dir));
+         std::filesystem::copy(LogDirectory(other.path()), LogDirectory(dir),
+                               std::filesystem::copy_options::recursive);
+       }},
       {"BothGuardSlotsDamaged", kMustRefuse,
        [](const std::string& dir) {
          Flip(GuardPath(dir, 0), 0.002);
@@ -222,6 +354,101 @@ INSTANTIATE_TEST_SUITE_P(Every, DamageMatrixTest, ::testing::ValuesIn(Matrix()),
                          [](const ::testing::TestParamInfo<Damage>& damage) {
                            return std::string(damage.param.name);
                          });
+
+// A log that begins behind its only snapshot: what is damaged there is damaged for good.
+class SnapshotDamageMatrixTest : public ::testing::TestWithParam<Damage> {
+ protected:
+  void SetUp() override {
+    const RocksDbStorageOptions options = OptionsFor(dir_.path());
+    FormatOrDie(options);
+    std::filesystem::create_directory(dir_.path() + "/early");
+    for (const char* name : {"log", "snapshots"}) {
+      std::filesystem::copy(dir_.path() + "/" + name, dir_.path() + "/early/" + name,
+                            std::filesystem::copy_options::recursive);
+    }
+    auto opened = OpenAndRecover(options);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    LogBuilder log;
+    ASSERT_TRUE(Write(*opened->storage, Entering(Epoch(1), {log.Append(Epoch(1), 10)})).ok());
+    id_ = SnapshotBehind(log.batches().back()).id;
+    ASSERT_TRUE(
+        WriteSnapshot(*opened->storage, SnapshotBehind(log.batches().back()), chunks_).ok());
+    StorageWrite start = Appending({log.Append(Epoch(1), 5)});
+    start.log_start = Offset(10);
+    ASSERT_TRUE(Write(*opened->storage, start).ok());
+  }
+
+  // A node reads its snapshot before it serves: until then it has not started.
+  absl::StatusOr<OpenedStorage> OpenAndLoad() {
+    auto opened = OpenAndRecover(OptionsFor(dir_.path()));
+    for (size_t i = 0;
+         opened.ok() && !opened->recovered.quarantine.has_value() && i < chunks_.size(); ++i) {
+      const auto chunk = ReadChunk(*opened->storage, id_, static_cast<int64_t>(i));
+      if (!chunk.ok()) {
+        return chunk.status();
+      }
+      EXPECT_EQ(*chunk, chunks_[i]);
+    }
+    return opened;
+  }
+
+  TempDir dir_;
+  const std::vector<std::string> chunks_ = {std::string(100'000, 'a'), std::string(100'000, 'b')};
+  SnapshotId id_;
+};
+
+TEST_P(SnapshotDamageMatrixTest, IsNeverSilentlyShort) {
+  GetParam().inflict(dir_.path());
+  for (int start = 0; start < 2; ++start) {
+    const auto opened = OpenAndLoad();
+    Verdict verdict = Verdict::kRefused;
+    if (opened.ok()) {
+      verdict = opened->recovered.quarantine.has_value() ? Verdict::kQuarantined : Verdict::kWhole;
+    }
+    EXPECT_THAT(GetParam().allowed, ::testing::Contains(verdict))
+        << NameOf(verdict) << " " << opened.status();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, SnapshotDamageMatrixTest, ::testing::ValuesIn(SnapshotMatrix()),
+                         [](const ::testing::TestParamInfo<Damage>& damage) {
+                           return std::string(damage.param.name);
+                         });
+
+// Nothing is written by whoever only looks, and nobody looks while somebody writes.
+TEST(ReadOnlyTest, SeesWhatIsThereAndChangesNothing) {
+  TempDir dir;
+  const RocksDbStorageOptions options = OptionsFor(dir.path());
+  RocksDbStorageOptions read_only = options;
+  read_only.read_only = true;
+  FormatOrDie(options);
+  LogBuilder log;
+  {
+    auto opened = OpenAndRecover(options);
+    ASSERT_TRUE(Write(*opened->storage, Entering(Epoch(3), {log.Append(Epoch(3), 4)})).ok());
+  }
+  const auto bytes = [&dir] {
+    std::map<std::string, std::string> files;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(dir.path())) {
+      files[file.path().string()] = file.is_regular_file() ? ReadFile(file.path()) : "";
+    }
+    return files;
+  };
+  WriteFile(GuardPath(dir.path(), 0), "damage");
+  const auto before = bytes();
+  {
+    const auto opened = OpenAndRecover(read_only);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    EXPECT_EQ(opened->recovered.quorum_state.epoch, Epoch(3));
+    EXPECT_EQ(opened->recovered.batch_ends.size(), 1u);
+    EXPECT_TRUE(opened->storage->VerifyFiles().ok());
+  }
+  EXPECT_EQ(bytes(), before);
+  std::filesystem::remove(NewestWal(dir.path()));
+  const auto behind = OpenAndRecover(read_only);
+  ASSERT_TRUE(behind.ok()) << behind.status();
+  EXPECT_TRUE(behind->recovered.quarantine.has_value()) << "told, but not remembered";
+}
 
 // The way out of a quarantine, and that nothing else is one.
 TEST(QuarantineTest, StaysOverRestartsAndWritesUntilItIsLeft) {
