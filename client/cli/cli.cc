@@ -110,6 +110,7 @@ ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::os
   AddGlobalOptions(app, context);
   AddStatusCommand(app, context);
   AddQuorumCommands(app, context);
+  AddClusterCommands(app, context);
   AddSnapshotCommands(app, context);
   AddBrokerCommands(app, context);
   AddTopicCommands(app, context);

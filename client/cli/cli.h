@@ -39,6 +39,7 @@ struct CommandContext {
 // Each noun adds its verbs; see the file of its name.
 void AddStatusCommand(CLI::App& app, CommandContext& context);
 void AddQuorumCommands(CLI::App& app, CommandContext& context);
+void AddClusterCommands(CLI::App& app, CommandContext& context);
 void AddSnapshotCommands(CLI::App& app, CommandContext& context);
 void AddBrokerCommands(CLI::App& app, CommandContext& context);
 void AddTopicCommands(CLI::App& app, CommandContext& context);

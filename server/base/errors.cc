@@ -94,6 +94,10 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
      Retry::kSameNode, Outcome::kNotExecuted},
     {ErrorReason::kSnapshotNotFound, "SNAPSHOT_NOT_FOUND", StatusCode::kNotFound, Retry::kSameNode,
      Outcome::kNotExecuted},
+    {ErrorReason::kClusterNotInitialized, "CLUSTER_NOT_INITIALIZED", StatusCode::kUnavailable,
+     Retry::kOtherNode, Outcome::kNotExecuted},
+    {ErrorReason::kClusterAlreadyInitialized, "CLUSTER_ALREADY_INITIALIZED",
+     StatusCode::kFailedPrecondition, Retry::kNo, Outcome::kNotExecuted},
 });
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }

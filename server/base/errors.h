@@ -51,6 +51,8 @@ enum class ErrorReason {
   kPositionOutOfRange = 62,
   kPositionNotReached = 63,
   kSnapshotNotFound = 64,
+  kClusterNotInitialized = 80,
+  kClusterAlreadyInitialized = 81,
 };
 
 // What a caller may do with the same request.

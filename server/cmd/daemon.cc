@@ -1,9 +1,6 @@
 #include "server/cmd/daemon.h"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <utility>
@@ -20,49 +17,6 @@ namespace {
 // On top of what the node itself may take: its loops, its subscribers' last messages.
 constexpr Duration kShutdownSlack = std::chrono::milliseconds(2000);
 constexpr Duration kCallGrace = std::chrono::milliseconds(200);
-constexpr size_t kMaxHostNameBytes = 256;
-
-// A port nobody uses at this moment; for listeners that ask for any.
-uint16_t FreePort() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  socklen_t size = sizeof(address);
-  uint16_t port = 0;
-  if (fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-      ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    port = ntohs(address.sin_port);
-  }
-  if (fd >= 0) {
-    ::close(fd);
-  }
-  return port;
-}
-
-ServerConfig WithPorts(ServerConfig config) {
-  for (HostPort* listener : {&config.client_listener, &config.controller_listener}) {
-    if (listener->port == 0) {
-      listener->port = FreePort();
-    }
-  }
-  if (config.http_listener.has_value() && config.http_listener->port == 0) {
-    config.http_listener->port = FreePort();
-  }
-  return config;
-}
-
-// What clients are told: the listener itself, unless it stands for all addresses.
-std::string ClientEndpoint(const ServerConfig& config) {
-  if (config.client_advertised.has_value()) {
-    return config.client_advertised->ToString();
-  }
-  HostPort endpoint = config.client_listener;
-  if (char name[kMaxHostNameBytes] = {};
-      endpoint.is_wildcard() && ::gethostname(name, sizeof(name) - 1) == 0) {
-    endpoint.host = name;
-  }
-  return endpoint.ToString();
-}
 
 NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& properties,
                           const std::string& client_endpoint) {
@@ -116,6 +70,10 @@ absl::StatusOr<MetaProperties> ReadIdentity(const ServerConfig& config) {
     expected.node_id = NodeId(*config.node_id);
   }
   KVORUM_RETURN_IF_ERROR(CheckMetaProperties(properties, expected));
+  if (properties.recovering_from.has_value()) {
+    return absl::FailedPreconditionError(fmt::format(
+        "`kvorumd recover apply` on {} began and did not end; run it again", config.data_dir));
+  }
   return properties;
 }
 
@@ -138,7 +96,8 @@ void Daemon::Observers::OnReadiness(bool is_ready) { health_.OnReadiness(is_read
 Daemon::Daemon(ServerConfig config, MetaProperties properties)
     : config_(std::move(config)),
       properties_(std::move(properties)),
-      client_endpoint_(ClientEndpoint(config_)),
+      client_endpoint_(ClientEndpoint(config_).ToString()),
+      cluster_member_(config_, properties_),
       raft_observer_(properties_.node_id, metrics_),
       observers_(raft_observer_, health_),
       runner_({.client_max = static_cast<size_t>(config_.request_queue_max)}),
@@ -149,7 +108,7 @@ Daemon::StartResult Daemon::Start(const ServerConfig& config) {
   if (!properties.ok()) {
     return {nullptr, properties.status(), kExitBadDirectory};
   }
-  std::unique_ptr<Daemon> daemon(new Daemon(WithPorts(config), *std::move(properties)));
+  std::unique_ptr<Daemon> daemon(new Daemon(WithFreePorts(config), *std::move(properties)));
   if (absl::Status status = daemon->OpenStorage(); !status.ok()) {
     return {nullptr, std::move(status), kExitStorageFailed};
   }
@@ -201,7 +160,7 @@ void Daemon::StartNode() {
 }
 
 absl::Status Daemon::Listen() {
-  server_ = std::make_unique<rpc::GrpcServer>(runner_, metrics_, health_);
+  server_ = std::make_unique<rpc::GrpcServer>(runner_, metrics_, health_, cluster_member_);
   KVORUM_RETURN_IF_ERROR(server_->Start({.client = config_.client_listener.ToString(),
                                          .controller = config_.controller_listener.ToString()}));
   if (!config_.http_listener.has_value()) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "server/cmd/bootstrap.h"
 #include "server/config/server_config.h"
 #include "server/node/ports.h"
 #include "server/observability/http_endpoint.h"
@@ -70,6 +71,7 @@ class Daemon {
   ServerConfig config_;  // ports filled in
   const MetaProperties properties_;
   const std::string client_endpoint_;
+  ClusterMember cluster_member_;
 
   Metrics metrics_;
   RaftObserver raft_observer_;

@@ -28,15 +28,6 @@ bool IsClusterIdCharacter(char c) {
          c == '-';
 }
 
-absl::Status CheckClusterId(const std::string& cluster_id) {
-  if (cluster_id.empty() || cluster_id.size() > kMaxClusterIdLength ||
-      !std::all_of(cluster_id.begin(), cluster_id.end(), IsClusterIdCharacter)) {
-    return Invalid(fmt::format("--cluster-id \"{}\" must have 1 to {} characters of [A-Za-z0-9_-]",
-                               cluster_id, kMaxClusterIdLength));
-  }
-  return absl::OkStatus();
-}
-
 // "id@host:port:directory-id"
 absl::StatusOr<InitialVoter> ParseVoter(std::string_view text) {
   const auto invalid = [text](std::string_view why) {
@@ -67,22 +58,6 @@ absl::StatusOr<InitialVoter> ParseVoter(std::string_view text) {
   return InitialVoter{{NodeId(node_id), *directory}, address->host, address->port};
 }
 
-absl::Status CheckUnique(const std::vector<InitialVoter>& voters) {
-  std::set<NodeId> nodes;
-  std::set<Uuid> directories;
-  for (const InitialVoter& voter : voters) {
-    if (!nodes.insert(voter.key.node_id).second) {
-      return Invalid(fmt::format("--initial-voters: node {} is there twice", voter.key.node_id));
-    }
-    if (!directories.insert(voter.key.directory_id).second) {
-      return Invalid(
-          fmt::format("--initial-voters: directory id {} is there twice; every node needs its own",
-                      voter.key.directory_id));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckNotFormatted(const std::string& data_dir) {
   const absl::StatusOr<MetaProperties> existing = ReadMetaProperties(data_dir);
   if (existing.ok()) {
@@ -98,6 +73,33 @@ absl::Status CheckNotFormatted(const std::string& data_dir) {
 
 }  // namespace
 
+absl::Status CheckClusterId(const std::string& cluster_id) {
+  if (cluster_id.empty() || cluster_id.size() > kMaxClusterIdLength ||
+      !std::all_of(cluster_id.begin(), cluster_id.end(), IsClusterIdCharacter)) {
+    return Invalid(fmt::format("cluster id \"{}\" must have 1 to {} characters of [A-Za-z0-9_-]",
+                               cluster_id, kMaxClusterIdLength));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAndSortVoters(std::string_view what, std::vector<InitialVoter>& voters) {
+  std::set<NodeId> nodes;
+  std::set<Uuid> directories;
+  for (const InitialVoter& voter : voters) {
+    if (!nodes.insert(voter.key.node_id).second) {
+      return Invalid(fmt::format("{}: node {} is there twice", what, voter.key.node_id));
+    }
+    if (!directories.insert(voter.key.directory_id).second) {
+      return Invalid(fmt::format("{}: directory id {} is there twice; every node needs its own",
+                                 what, voter.key.directory_id));
+    }
+  }
+  std::sort(voters.begin(), voters.end(), [](const InitialVoter& a, const InitialVoter& b) {
+    return a.key.node_id < b.key.node_id;
+  });
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<InitialVoter>> ParseInitialVoters(std::string_view text) {
   std::vector<InitialVoter> voters;
   while (true) {
@@ -112,11 +114,23 @@ absl::StatusOr<std::vector<InitialVoter>> ParseInitialVoters(std::string_view te
     }
     text.remove_prefix(comma + 1);
   }
-  KVORUM_RETURN_IF_ERROR(CheckUnique(voters));
-  std::sort(voters.begin(), voters.end(), [](const InitialVoter& a, const InitialVoter& b) {
-    return a.key.node_id < b.key.node_id;
-  });
+  KVORUM_RETURN_IF_ERROR(CheckAndSortVoters("--initial-voters", voters));
   return voters;
+}
+
+absl::StatusOr<std::optional<uint64_t>> ParseGeneration(std::string_view text) {
+  if (text.empty()) {
+    return std::optional<uint64_t>();
+  }
+  uint64_t generation = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, generation, /*base=*/16);
+  if (error != std::errc() || end != last || text.size() != 16 || generation == 0) {
+    return Invalid(fmt::format(
+        "--generation: \"{}\" must be 16 hexadecimal digits, as `kvorumd recover apply` printed it",
+        text));
+  }
+  return std::optional(generation);
 }
 
 uint64_t GenerationOf(const std::string& cluster_id, const std::vector<InitialVoter>& voters) {
@@ -138,12 +152,12 @@ absl::StatusOr<MetaProperties> Format(const FormatRequest& request) {
     return Invalid(fmt::format("--initial-voters has no node {}", node_id));
   }
   KVORUM_RETURN_IF_ERROR(CheckNotFormatted(request.data_dir));
-  const MetaProperties properties{
-      .cluster_id = request.cluster_id,
-      .generation = GenerationOf(request.cluster_id, request.initial_voters),
-      .node_id = node_id,
-      .directory_id = self->key.directory_id,
-      .initial_voters = request.initial_voters};
+  const MetaProperties properties{.cluster_id = request.cluster_id,
+                                  .generation = request.generation.value_or(
+                                      GenerationOf(request.cluster_id, request.initial_voters)),
+                                  .node_id = node_id,
+                                  .directory_id = self->key.directory_id,
+                                  .initial_voters = request.initial_voters};
   KVORUM_RETURN_IF_ERROR(CreateDataDirectory(request.data_dir));
   KVORUM_RETURN_IF_ERROR(RocksDbStorage::Format(
       {.data_dir = request.data_dir, .cluster_id = request.cluster_id, .replica = self->key}));

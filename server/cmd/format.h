@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,14 +18,25 @@ struct FormatRequest {
   std::string cluster_id;
   int32_t node_id = 0;
   std::vector<InitialVoter> initial_voters;  // includes this node
+  std::optional<uint64_t> generation;        // absent: GenerationOf() the two above
 };
 
 // "1@c1:7401:<directory id>,2@c2:7401:<directory id>,…"; the same list on every node.
 absl::StatusOr<std::vector<InitialVoter>> ParseInitialVoters(std::string_view text);
 
+// 16 hexadecimal digits; nullopt for an empty text.
+absl::StatusOr<std::optional<uint64_t>> ParseGeneration(std::string_view text);
+
 // The life of a cluster: drawn from what all its nodes are formatted with, so that all agree
 // without talking, and two clusters that share a name by mistake do not.
 uint64_t GenerationOf(const std::string& cluster_id, const std::vector<InitialVoter>& voters);
+
+// [A-Za-z0-9_-]{1,64}
+absl::Status CheckClusterId(const std::string& cluster_id);
+
+// Refuses a node or a directory that is there twice; puts the others in order of their ids. `what`
+// names the list in the error.
+absl::Status CheckAndSortVoters(std::string_view what, std::vector<InitialVoter>& voters);
 
 // Prepares an empty data directory (cf. `kafka-storage format`). AlreadyExists for a formatted one.
 absl::StatusOr<MetaProperties> Format(const FormatRequest& request);

@@ -5,13 +5,16 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 
 #include "server/base/log.h"
+#include "server/cmd/bootstrap.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
 #include "server/rpc/library_setup.h"
@@ -22,18 +25,23 @@ namespace {
 constexpr char kDevClusterId[] = "dev";
 constexpr int32_t kDevNodeId = 1;
 
+constexpr int kInitialized = SIGUSR2;  // from the process to itself
+
 // The signals the main thread waits for. Blocked before any thread exists, so that no other thread
 // ever gets them.
 class SignalWaiter {
  public:
   SignalWaiter() {
     sigemptyset(&set_);
-    for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+    for (const int signal : {SIGTERM, SIGINT, SIGUSR1, kInitialized}) {
       sigaddset(&set_, signal);
     }
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
   }
+
+  // `signal` for Wait(), from any thread.
+  static void Raise(int signal) { ::kill(::getpid(), signal); }
 
   int Wait() const {
     int signal = 0;
@@ -62,12 +70,43 @@ void PrintLine(const std::string& line) {
   std::fflush(stdout);
 }
 
+// A node that belongs to no cluster yet, until it is told one: nullopt. Otherwise the process ends,
+// with this exit code.
+std::optional<int> WaitForCluster(const ServerConfig& config, const SignalWaiter& signals) {
+  const auto bootstrap = Bootstrap::Start(config, [] { SignalWaiter::Raise(kInitialized); });
+  if (!bootstrap.ok()) {
+    fmt::print(stderr, "kvorumd: {}\n", std::string(bootstrap.status().message()));
+    return absl::IsUnavailable(bootstrap.status()) ? kExitPortTaken : kExitBadDirectory;
+  }
+  PrintLine("kvorumd waiting " + (*bootstrap)->Text());
+  LogWarning("node",
+             "{} is empty: this node belongs to no cluster and serves nothing. For a new cluster "
+             "run `kvorumctl cluster init`; if there was data, its disk is not mounted",
+             config.data_dir);
+  while (!(*bootstrap)->is_initialized()) {
+    const int signal = signals.Wait();
+    if (signal == SIGTERM || signal == SIGINT) {
+      (*bootstrap)->Stop();
+      return kExitOk;
+    }
+    LogInfo("node", "waiting to be initialized: {}", (*bootstrap)->Text());
+  }
+  (*bootstrap)->Stop();
+  return std::nullopt;
+}
+
 // `greeting` is printed once the daemon listens.
-int Serve(const ServerConfig& config, const std::string& greeting) {
+int Serve(const ServerConfig& asked, const std::string& greeting) {
   const SignalWaiter signals;
   RaiseDescriptorLimit();
   rpc::SetUpLibraries();
-  SetLogLevel(config.log_level);
+  SetLogLevel(asked.log_level);
+  const ServerConfig config = WithFreePorts(asked);
+  if (MustWaitForCluster(config)) {
+    if (const std::optional<int> exit_code = WaitForCluster(config, signals)) {
+      return *exit_code;
+    }
+  }
   const Daemon::StartResult started = Daemon::Start(config);
   if (started.daemon == nullptr) {
     fmt::print(stderr, "kvorumd: {}\n", std::string(started.status.message()));
@@ -78,7 +117,8 @@ int Serve(const ServerConfig& config, const std::string& greeting) {
   if (!greeting.empty()) {
     PrintLine(greeting);
   }
-  for (int signal = signals.Wait(); signal == SIGUSR1; signal = signals.Wait()) {
+  for (int signal = signals.Wait(); signal != SIGTERM && signal != SIGINT;
+       signal = signals.Wait()) {
     daemon.LogState();
   }
   LogInfo("node", "stopping; a second signal stops at once");
@@ -157,8 +197,8 @@ int Run(const LoadedConfig& loaded) {
   PrintWarnings(loaded);
   if (loaded.config.data_dir.empty()) {
     fmt::print(stderr,
-               "kvorumd: data-dir is not set; name the directory that `kvorumd format` prepared, "
-               "or try `kvorumd dev`\n");
+               "kvorumd: data-dir is not set; name the directory of this node, or try `kvorumd "
+               "dev`\n");
     return kExitUsage;
   }
   return Serve(loaded.config, "");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "server/base/errors.h"
+#include "server/base/status_macros.h"
 
 namespace kvorum {
 namespace {
@@ -41,18 +42,24 @@ absl::Status CheckPorts(const ServerConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckAdvertised(std::string_view key, const std::optional<HostPort>& address) {
+  if (address.has_value() && address->port == 0) {
+    return Invalid(fmt::format("{} must name a port, not 0", key));
+  }
+  if (address.has_value() && address->is_wildcard()) {
+    return Invalid(fmt::format(
+        "{} {} is not an address that others can connect to; name a host or address of this "
+        "machine",
+        key, address->ToString()));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ValidateRelations(const ServerConfig& config) {
-  if (config.client_advertised.has_value() && config.client_advertised->port == 0) {
-    return Invalid("client-advertised must name a port, not 0");
-  }
-  if (config.client_advertised.has_value() && config.client_advertised->is_wildcard()) {
-    return Invalid(
-        fmt::format("client-advertised {} is not an address that clients can connect to; name a "
-                    "host or address of this machine",
-                    config.client_advertised->ToString()));
-  }
+  KVORUM_RETURN_IF_ERROR(CheckAdvertised("client-advertised", config.client_advertised));
+  KVORUM_RETURN_IF_ERROR(CheckAdvertised("controller-advertised", config.controller_advertised));
   // A follower must be able to miss one whole long poll without calling an election.
   if (config.quorum_fetch_timeout <= 2 * config.quorum_fetch_max_wait) {
     return Invalid(fmt::format(

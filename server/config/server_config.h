@@ -21,6 +21,7 @@ struct ServerConfig {
   HostPort client_listener{"0.0.0.0", 7400};
   std::optional<HostPort> client_advertised;  // absent: the listener, or this machine's host name
   HostPort controller_listener{"0.0.0.0", 7401};
+  std::optional<HostPort> controller_advertised;  // absent: as client_advertised
   std::optional<HostPort> http_listener = HostPort{"127.0.0.1", 7402};  // absent: none
 
   Duration quorum_election_timeout = std::chrono::milliseconds(500);

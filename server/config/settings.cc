@@ -182,11 +182,13 @@ constexpr int64_t kMiB = 1 << 20;
 
 using C = ServerConfig;
 constexpr auto kSettings = std::to_array<Setting>({
-    {"data-dir", "Directory that `kvorumd format` prepared; required to run",
+    {"data-dir", "Directory of this node alone; required to run",
      [](const ServerConfig& config) { return config.data_dir; }, SetDataDir},
     {"cluster-id", "Refuse a data directory of another cluster; empty: any",
      [](const ServerConfig& config) { return config.cluster_id; }, SetClusterId},
-    {"node-id", "Refuse a data directory of another node; empty: any",
+    {"node-id",
+     "Refuse a data directory of another node, and on an empty one wait for `kvorumctl cluster "
+     "init`; empty: any, formatted",
      [](const ServerConfig& config) {
        return config.node_id.has_value() ? fmt::format("{}", *config.node_id) : std::string();
      },
@@ -197,6 +199,9 @@ constexpr auto kSettings = std::to_array<Setting>({
         "client-advertised", "host:port that clients are told; off: derived from client-listener"),
     AddressSetting<&C::controller_listener>("controller-listener",
                                             "host:port to listen on for the other controllers"),
+    OptionalAddressSetting<&C::controller_advertised>(
+        "controller-advertised",
+        "host:port that the other controllers are told; off: derived from controller-listener"),
     OptionalAddressSetting<&C::http_listener>(
         "http-listener", "host:port of /metrics, /livez and /readyz; off: none"),
     MillisSetting<&C::quorum_election_timeout>("quorum-election-timeout-ms",

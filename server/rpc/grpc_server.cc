@@ -1,14 +1,13 @@
 #include "server/rpc/grpc_server.h"
 
-#include <fmt/format.h>
 #include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include <chrono>
 #include <initializer_list>
 
 #include "server/base/status_macros.h"
+#include "server/rpc/listen.h"
 #include "server/rpc/transport_options.h"
 
 namespace kvorum::rpc {
@@ -29,22 +28,15 @@ absl::StatusOr<std::unique_ptr<grpc::Server>> Listen(const Listener& listener, i
   for (grpc::Service* service : listener.services) {
     builder.RegisterService(service);
   }
-  builder.AddListeningPort(listener.address, grpc::InsecureServerCredentials(), &port);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    const std::string message = fmt::format(
-        "{} {} cannot be listened on: another process uses the port, or the host is no address of "
-        "this machine",
-        listener.name, listener.address);
-    return absl::UnavailableError(message);
-  }
-  return server;
+  return ListenOn(builder, listener.name, listener.address, port);
 }
 
 }  // namespace
 
-GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& health)
+GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& health,
+                       ClusterHost& cluster)
     : calls_(runner, observer),
+      cluster_(cluster),
       quorum_(calls_),
       maintenance_(calls_),
       brokers_(calls_),
@@ -53,10 +45,11 @@ GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& he
       streams_(runner.publisher(), observer),
       raft_(runner),
       client_reflection_(
-          {v1::QuorumService::service_full_name(), v1::MaintenanceService::service_full_name(),
-           v1::BrokerService::service_full_name(), v1::TopicService::service_full_name(),
-           v1::EntryService::service_full_name(), v1::MetadataStreamService::service_full_name(),
-           kHealthService, reflection::ServerReflection::service_full_name()}),
+          {v1::ClusterService::service_full_name(), v1::QuorumService::service_full_name(),
+           v1::MaintenanceService::service_full_name(), v1::BrokerService::service_full_name(),
+           v1::TopicService::service_full_name(), v1::EntryService::service_full_name(),
+           v1::MetadataStreamService::service_full_name(), kHealthService,
+           reflection::ServerReflection::service_full_name()}),
       health_(health) {}
 
 GrpcServer::~GrpcServer() { Shutdown(Duration::zero()); }
@@ -74,8 +67,8 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
       client_server_, Listen({.name = "client-listener",
                               .address = addresses.client,
                               .apply_options = &ApplyClientListenerOptions,
-                              .services = {&quorum_, &maintenance_, &brokers_, &topics_, &entries_,
-                                           &streams_, &client_reflection_}},
+                              .services = {&cluster_, &quorum_, &maintenance_, &brokers_, &topics_,
+                                           &entries_, &streams_, &client_reflection_}},
                              client_port_));
   health_.Attach(controller_server_->GetHealthCheckService());
   health_.Attach(client_server_->GetHealthCheckService());

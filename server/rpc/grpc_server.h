@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "server/rpc/client_services.h"
+#include "server/rpc/cluster_service.h"
 #include "server/rpc/health.h"
 #include "server/rpc/poller_warmer.h"
 #include "server/rpc/raft_service.h"
@@ -27,7 +28,7 @@ class GrpcServer {
     std::string controller;  // host:port
   };
 
-  GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& health);
+  GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& health, ClusterHost& cluster);
   ~GrpcServer();
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;
@@ -45,6 +46,7 @@ class GrpcServer {
 
  private:
   UnaryCalls calls_;
+  ClusterServiceImpl cluster_;
   QuorumServiceImpl quorum_;
   MaintenanceServiceImpl maintenance_;
   BrokerServiceImpl brokers_;

@@ -41,7 +41,7 @@ Cluster::Cluster(ClusterOptions options)
     voters += fmt::format("{}{}@{}:00000000-0000-4000-8000-{:012d}", i == 0 ? "" : ",", i + 1,
                           controller_endpoint(i), i + 1);
   }
-  for (int i = 0; i < options_.controllers; ++i) {
+  for (int i = 0; i < options_.controllers && options_.is_formatted; ++i) {
     const CommandResult result = RunCommand(
         {BinaryPath("kvorumd"), "format", "--data-dir", data_dir(i), "--cluster-id",
          options_.cluster_id, "--node-id", std::to_string(i + 1), "--initial-voters", voters});
@@ -66,6 +66,9 @@ void Cluster::Start(int index) {
                                    controller_endpoint(index),
                                    "--http-listener",
                                    http_endpoint(index)};
+  if (!options_.is_formatted) {
+    argv.insert(argv.end(), {"--node-id", std::to_string(index + 1)});
+  }
   argv.insert(argv.end(), options_.run_flags.begin(), options_.run_flags.end());
   process(index) = Process(argv, fmt::format("{}/controller-{}.log", path(), index + 1));
 }
@@ -93,6 +96,9 @@ std::string Cluster::http_endpoint(int index) const {
 }
 
 std::string Cluster::data_dir(int index) const {
+  if (!options_.data_dirs.empty()) {
+    return options_.data_dirs[static_cast<size_t>(index)];
+  }
   return fmt::format("{}/controller-{}", path(), index + 1);
 }
 

@@ -15,9 +15,12 @@ struct ClusterOptions {
   int controllers = 3;
   std::string cluster_id = "test";
   std::vector<std::string> run_flags;  // for every controller, for example --log-level=debug
+  bool is_formatted = true;  // false: started on empty directories, for `kvorumctl cluster init`
+  // One per controller, on a disk of the test's choice; empty: in the cluster's own directory.
+  std::vector<std::string> data_dirs;
 };
 
-// Real kvorumd processes on loopback, formatted in a temporary directory. One thread.
+// Real kvorumd processes on loopback, in a temporary directory. One thread.
 class Cluster {
  public:
   explicit Cluster(ClusterOptions options = {});
