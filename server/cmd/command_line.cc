@@ -5,12 +5,15 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "server/cmd/dump_log.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
+#include "server/cmd/recover.h"
 #include "server/cmd/run.h"
+#include "server/cmd/verify.h"
 #include "server/config/config_loader.h"
 #include "server/config/settings.h"
 
@@ -47,6 +50,7 @@ struct FormatFlags {
   std::string cluster_id;
   int32_t node_id = -1;
   std::string initial_voters;
+  std::string generation;
 };
 
 int RunFormat(const FormatFlags& flags) {
@@ -54,10 +58,15 @@ int RunFormat(const FormatFlags& flags) {
   if (!voters.ok()) {
     return UsageError(std::string(voters.status().message()));
   }
+  const absl::StatusOr<std::optional<uint64_t>> generation = ParseGeneration(flags.generation);
+  if (!generation.ok()) {
+    return UsageError(std::string(generation.status().message()));
+  }
   const absl::StatusOr<MetaProperties> properties = Format({.data_dir = flags.data_dir,
                                                             .cluster_id = flags.cluster_id,
                                                             .node_id = flags.node_id,
-                                                            .initial_voters = *voters});
+                                                            .initial_voters = *voters,
+                                                            .generation = *generation});
   if (!properties.ok()) {
     fmt::print(stderr, "kvorumd: {}\n", std::string(properties.status().message()));
     return properties.status().code() == absl::StatusCode::kInvalidArgument ? kExitUsage
@@ -79,15 +88,73 @@ void AddFormat(CLI::App& app, FormatFlags& flags, int& exit_code) {
                    "<node id>@<host>:<controller port>:<directory id>,… the same list on every "
                    "node; `kvorumd random-id` draws a directory id")
       ->required();
+  command->add_option("--generation", flags.generation,
+                      "Of a cluster that was recovered: 16 hexadecimal digits, as `kvorumd recover "
+                      "apply` and `kvorumctl status` print it");
   command->callback([&flags, &exit_code] { exit_code = RunFormat(flags); });
 }
 
-void AddDumpLog(CLI::App& app, DumpLogOptions& options, int& exit_code) {
-  CLI::App* command = app.add_subcommand("dump-log", "Print the log of a stopped node");
-  command->add_option("--data-dir", options.data_dir, "Directory of the node")->required();
-  command->add_flag("--json", options.json, "One JSON object per batch");
-  command->add_flag("--batches-only", options.batches_only, "Leave the records out");
-  command->callback([&options, &exit_code] { exit_code = DumpLog(options); });
+// --output text|json
+void AddOutput(CLI::App& command, bool& json) {
+  command
+      .add_option_function<std::string>(
+          "--output", [&json](const std::string& format) { json = format == "json"; },
+          "text, or json: one object per line, of protos/kvorum/v1/offline.proto [text]")
+      ->check(CLI::IsMember({"text", "json"}));
+}
+
+void AddDumps(CLI::App& app, DumpOptions& options, int& exit_code) {
+  CLI::App* log = app.add_subcommand("dump-log", "Print the log of a stopped node");
+  log->add_flag("--batches-only", options.without_records, "Leave the records out");
+  log->callback([&options, &exit_code] { exit_code = DumpLog(options); });
+  CLI::App* snapshot =
+      app.add_subcommand("dump-snapshot", "Print a snapshot of a stopped node, the newest");
+  snapshot->add_option("--end", options.snapshot_end, "The one that ends at this offset");
+  snapshot->add_flag("--summary", options.without_records, "Leave the records out");
+  snapshot->callback([&options, &exit_code] { exit_code = DumpSnapshot(options); });
+  for (CLI::App* command : {log, snapshot}) {
+    command->add_option("--data-dir", options.data_dir, "Directory of the node, or a copy of it")
+        ->required();
+    AddOutput(*command, options.json);
+  }
+}
+
+void AddVerify(CLI::App& app, VerifyOptions& options, int& exit_code) {
+  CLI::App* command = app.add_subcommand(
+      "verify", "Check everything that a stopped node has on disk, without changing it");
+  command->add_option("--data-dir", options.data_dir, "Directory of the node, or a copy of it")
+      ->required();
+  AddOutput(*command, options.json);
+  command->callback([&options, &exit_code] { exit_code = Verify(options); });
+}
+
+struct RecoverFlags {
+  RecoverInspectOptions inspect;
+  RecoverApplyOptions apply;
+};
+
+void AddRecover(CLI::App& app, RecoverFlags& flags, int& exit_code) {
+  CLI::App* recover =
+      app.add_subcommand("recover", "After a majority of the controllers is lost for good");
+  recover->require_subcommand(1);
+  CLI::App* inspect = recover->add_subcommand(
+      "inspect", "Compare the surviving directories: which is best, and what may be lost");
+  inspect
+      ->add_option("--data-dir", flags.inspect.data_dirs,
+                   "Directory of a stopped node, or a copy of it; once for each that survives")
+      ->required()
+      ->allow_extra_args(false);
+  AddOutput(*inspect, flags.inspect.json);
+  inspect->callback([&flags, &exit_code] { exit_code = RecoverInspect(flags.inspect); });
+  CLI::App* apply = recover->add_subcommand(
+      "apply", "Make the node of a directory the only voter, in a new generation of the cluster");
+  apply->add_option("--data-dir", flags.apply.data_dir, "Directory of the stopped node")
+      ->required();
+  apply->add_flag("--yes-lose-data", flags.apply.yes_lose_data,
+                  "What only the other voters had is lost; they can never come back");
+  apply->add_flag("--accept-quarantine", flags.apply.accept_quarantine,
+                  "Even though this directory is known to have lost something itself");
+  apply->callback([&flags, &exit_code] { exit_code = RecoverApply(flags.apply); });
 }
 
 // What CLI11 says, and for a mistyped flag the nearest one.
@@ -121,7 +188,9 @@ int RunCommandLine(int argc, char** argv) {
   ConfigFlags dev_flags;
   ConfigFlags config_flags;
   FormatFlags format_flags;
-  DumpLogOptions dump_options;
+  DumpOptions dump_options;
+  VerifyOptions verify_options;
+  RecoverFlags recover_flags;
   AddConfigured(app, "run", "Serve from a formatted data directory", run_flags, exit_code, Run);
   AddFormat(app, format_flags, exit_code);
   app.add_subcommand("random-id", "Print a random UUID")->callback([] {
@@ -129,7 +198,9 @@ int RunCommandLine(int argc, char** argv) {
   });
   AddConfigured(app, "dev", "One controller on loopback, without any preparation", dev_flags,
                 exit_code, RunDev);
-  AddDumpLog(app, dump_options, exit_code);
+  AddDumps(app, dump_options, exit_code);
+  AddVerify(app, verify_options, exit_code);
+  AddRecover(app, recover_flags, exit_code);
   AddConfigured(app, "config", "Print every setting, its value and where it came from",
                 config_flags, exit_code, PrintConfig);
   app.add_subcommand("version", "Print the version")->callback([] {

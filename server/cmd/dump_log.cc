@@ -1,149 +1,178 @@
 #include "server/cmd/dump_log.h"
 
 #include <fmt/format.h>
-#include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <future>
-#include <memory>
-#include <utility>
-#include <vector>
 
-#include "kvorum/v1/control_record.pb.h"
-#include "kvorum/v1/record.pb.h"
+#include "server/base/errors.h"
 #include "server/base/status_macros.h"
 #include "server/cmd/exit_codes.h"
-#include "storage/meta_properties.h"
-#include "storage/rocksdb/rocksdb_storage.h"
+#include "server/cmd/offline_replica.h"
 
 namespace kvorum {
 namespace {
 
-constexpr size_t kReadBytes = 4 << 20;
-
 // The records of a batch, as messages of the two kinds.
-absl::StatusOr<std::unique_ptr<google::protobuf::Message>> ParsePayload(const RecordBatch& batch) {
-  std::unique_ptr<google::protobuf::Message> message;
-  if (batch.is_control) {
-    message = std::make_unique<v1::ControlBatch>();
-  } else {
-    message = std::make_unique<v1::RecordBatchPayload>();
+absl::Status ParseRecords(const RecordBatch& batch, v1::LogBatch& out) {
+  v1::ControlBatch control;
+  v1::RecordBatchPayload data;
+  const bool is_parsed = batch.is_control ? control.ParseFromString(*batch.payload)
+                                          : data.ParseFromString(*batch.payload);
+  if (!is_parsed) {
+    return MakeError(
+        ErrorReason::kCorruptLog,
+        fmt::format("the payload of the batch at {} cannot be read", batch.base_offset));
   }
-  if (!message->ParseFromString(*batch.payload)) {
-    return absl::DataLossError(fmt::format("the payload of the batch at {} is no {}",
-                                           batch.base_offset, message->GetTypeName()));
-  }
-  return message;
+  out.mutable_control_records()->Swap(control.mutable_records());
+  out.mutable_records()->Swap(data.mutable_records());
+  return absl::OkStatus();
 }
 
-template <typename Record>
-void PrintTextRecords(const RecordBatch& batch,
-                      const google::protobuf::RepeatedPtrField<Record>& records) {
-  Offset offset = batch.base_offset;
-  for (const Record& record : records) {
+v1::LogBatch DescribeBatch(const RecordBatch& batch) {
+  v1::LogBatch out;
+  out.set_base_offset(batch.base_offset.value());
+  out.set_last_offset(batch.last_offset().value());
+  out.set_epoch(batch.epoch.value());
+  out.set_record_count(batch.record_count);
+  out.set_size_bytes(static_cast<int64_t>(batch.encoded_size()));
+  out.set_append_time_ms(batch.append_time_ms);
+  out.set_chain_hash(HexText(batch.chain_hash));
+  out.set_is_control(batch.is_control);
+  return out;
+}
+
+void PrintText(const v1::LogBatch& batch) {
+  fmt::print(
+      "batch base_offset={} last_offset={} epoch={} control={} records={} bytes={} "
+      "append_time_ms={} chain_hash={}\n",
+      batch.base_offset(), batch.last_offset(), batch.epoch(), batch.is_control(),
+      batch.record_count(), batch.size_bytes(), batch.append_time_ms(), batch.chain_hash());
+  int64_t offset = batch.base_offset();
+  for (const v1::ControlRecord& record : batch.control_records()) {
+    fmt::print("  offset={} {}\n", offset, record.ShortDebugString());
+    ++offset;
+  }
+  for (const v1::MetadataRecord& record : batch.records()) {
     fmt::print("  offset={} {}\n", offset, record.ShortDebugString());
     ++offset;
   }
 }
 
-void PrintText(const RecordBatch& batch, const google::protobuf::Message* payload) {
+void PrintText(const v1::SnapshotState& snapshot) {
   fmt::print(
-      "batch base_offset={} last_offset={} epoch={} control={} records={} bytes={} "
-      "append_time_ms={} chain_hash={:016x}\n",
-      batch.base_offset, batch.last_offset(), batch.epoch, batch.is_control, batch.record_count,
-      batch.encoded_size(), batch.append_time_ms, batch.chain_hash);
-  if (payload == nullptr) {
+      "snapshot end_offset={} epoch={} chunks={} bytes={} last_append_time_ms={} chain_hash={} "
+      "state_hash={}\n",
+      snapshot.end_offset(), snapshot.epoch(), snapshot.chunk_count(), snapshot.size_bytes(),
+      snapshot.last_append_time_ms(), snapshot.chain_hash(), snapshot.state_hash());
+}
+
+void PrintHead(const v1::DirectoryState& state, bool json) {
+  if (json) {
+    v1::DumpLine line;
+    *line.mutable_directory() = state;
+    PrintJsonLine(line);
     return;
   }
-  if (batch.is_control) {
-    PrintTextRecords(batch, static_cast<const v1::ControlBatch*>(payload)->records());
-  } else {
-    PrintTextRecords(batch, static_cast<const v1::RecordBatchPayload*>(payload)->records());
+  const auto id = [](int32_t node) { return node < 0 ? "none" : fmt::format("{}", node); };
+  fmt::print("# node={} directory={} cluster={} generation={}\n", state.node_id(),
+             state.directory_id(), state.cluster_id(), state.generation());
+  fmt::print("# quorum epoch={} voted={} leader={}\n", state.epoch(), id(state.voted_node_id()),
+             id(state.leader_id()));
+  fmt::print("# log start={} end={} snapshots={}\n", state.log_start_offset(),
+             state.log_end_offset(), state.snapshots_size());
+  if (!state.quarantine().empty()) {
+    fmt::print("# quarantined: {}\n", state.quarantine());
   }
 }
 
-void PrintJson(const RecordBatch& batch, const google::protobuf::Message* payload) {
-  std::string records = "{}";
-  if (payload != nullptr) {
-    records.clear();
-    // Cannot fail for messages that were parsed.
-    google::protobuf::util::MessageToJsonString(*payload, &records).ok();
-  }
-  fmt::print(
-      "{{\"baseOffset\":{},\"lastOffset\":{},\"epoch\":{},\"isControl\":{},\"recordCount\":{},"
-      "\"bytes\":{},\"appendTimeMs\":{},\"chainHash\":\"{:016x}\",\"payload\":{}}}\n",
-      batch.base_offset, batch.last_offset(), batch.epoch, batch.is_control, batch.record_count,
-      batch.encoded_size(), batch.append_time_ms, batch.chain_hash, records);
-}
-
-absl::StatusOr<std::vector<RecordBatch>> ReadFrom(Storage& storage, Offset from, Offset to) {
-  std::promise<absl::StatusOr<std::vector<RecordBatch>>> result;
-  storage.Read({.from = from, .to = to, .max_bytes = kReadBytes},
-               [&result](absl::StatusOr<std::vector<RecordBatch>> batches) {
-                 result.set_value(std::move(batches));
-               });
-  return result.get_future().get();
-}
-
-absl::Status PrintBatch(const RecordBatch& batch, const DumpLogOptions& options) {
-  std::unique_ptr<google::protobuf::Message> payload;
-  if (!options.batches_only) {
-    KVORUM_ASSIGN_OR_RETURN(payload, ParsePayload(batch));
-  }
-  if (options.json) {
-    PrintJson(batch, payload.get());
-  } else {
-    PrintText(batch, payload.get());
-  }
-  return absl::OkStatus();
-}
-
-void PrintHead(const MetaProperties& properties, const RecoveredState& state, Offset end) {
-  fmt::print("# node={} directory={} cluster={} generation={:016x}\n", properties.node_id,
-             properties.directory_id, properties.cluster_id, properties.generation);
-  const QuorumState& quorum = state.quorum_state;
-  fmt::print("# quorum epoch={} voted={} leader={}\n", quorum.epoch,
-             quorum.voted_key.has_value() ? fmt::format("{}", *quorum.voted_key) : "none",
-             quorum.leader_id.has_value() ? fmt::format("{}", *quorum.leader_id) : "unknown");
-  fmt::print("# log start={} end={} batches={}\n", state.log_start_offset, end,
-             state.batch_ends.size());
-}
-
-absl::Status Dump(const MetaProperties& properties, const DumpLogOptions& options) {
-  KVORUM_ASSIGN_OR_RETURN(
-      const std::unique_ptr<RocksDbStorage> storage,
-      RocksDbStorage::Open({.data_dir = options.data_dir,
-                            .cluster_id = properties.cluster_id,
-                            .replica = {properties.node_id, properties.directory_id}}));
-  KVORUM_ASSIGN_OR_RETURN(const RecoveredState state, storage->Recover());
-  const Offset end =
-      state.batch_ends.empty() ? state.log_start_offset : state.batch_ends.back().end_offset;
-  if (!options.json) {
-    PrintHead(properties, state, end);
-  }
-  for (Offset next = state.log_start_offset; next < end;) {
-    KVORUM_ASSIGN_OR_RETURN(const std::vector<RecordBatch> batches, ReadFrom(*storage, next, end));
-    for (const RecordBatch& batch : batches) {
-      KVORUM_RETURN_IF_ERROR(PrintBatch(batch, options));
-      next = batch.end_offset();
+absl::Status DumpBatches(const OfflineReplica& replica, const DumpOptions& options) {
+  return replica.ForEachBatch([&options](const RecordBatch& batch) {
+    v1::DumpLine line;
+    *line.mutable_batch() = DescribeBatch(batch);
+    if (!options.without_records) {
+      KVORUM_RETURN_IF_ERROR(ParseRecords(batch, *line.mutable_batch()));
     }
+    if (options.json) {
+      PrintJsonLine(line);
+    } else {
+      PrintText(line.batch());
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<SnapshotManifest> ChooseSnapshot(const OfflineReplica& replica,
+                                                const DumpOptions& options) {
+  const std::vector<SnapshotManifest>& snapshots = replica.state().snapshots;
+  const auto chosen = std::find_if(snapshots.rbegin(), snapshots.rend(),
+                                   [&options](const SnapshotManifest& snapshot) {
+                                     return !options.snapshot_end.has_value() ||
+                                            snapshot.id.offset == Offset(*options.snapshot_end);
+                                   });
+  if (chosen != snapshots.rend()) {
+    return *chosen;
+  }
+  std::string ends;
+  for (const SnapshotManifest& snapshot : snapshots) {
+    ends += fmt::format("{}{}", ends.empty() ? "" : ", ", snapshot.id.offset);
+  }
+  return MakeError(ErrorReason::kSnapshotNotFound,
+                   fmt::format("{} has {}", replica.data_dir(),
+                               ends.empty() ? "no snapshot yet: everything is in its log"
+                                            : "snapshots that end at " + ends));
+}
+
+absl::Status PrintChunk(const SnapshotManifest& snapshot, int64_t index, const std::string& chunk,
+                        bool json) {
+  v1::RecordBatchPayload payload;
+  if (!payload.ParseFromString(chunk)) {
+    return MakeError(ErrorReason::kCorruptLog,
+                     fmt::format("chunk {} of snapshot {} cannot be read", index, snapshot.id));
+  }
+  v1::DumpLine line;
+  v1::SnapshotChunkRecords& out = *line.mutable_chunk();
+  out.set_snapshot_end_offset(snapshot.id.offset.value());
+  out.set_chunk_index(index);
+  out.mutable_records()->Swap(payload.mutable_records());
+  if (json) {
+    PrintJsonLine(line);
+    return absl::OkStatus();
+  }
+  for (const v1::MetadataRecord& record : out.records()) {
+    fmt::print("  {}\n", record.ShortDebugString());
   }
   return absl::OkStatus();
+}
+
+absl::Status RunDumpLog(const DumpOptions& options) {
+  KVORUM_ASSIGN_OR_RETURN(const OfflineReplica replica, OfflineReplica::Open(options.data_dir));
+  PrintHead(replica.Describe(), options.json);
+  return DumpBatches(replica, options);
+}
+
+absl::Status RunDumpSnapshot(const DumpOptions& options) {
+  KVORUM_ASSIGN_OR_RETURN(const OfflineReplica replica, OfflineReplica::Open(options.data_dir));
+  KVORUM_ASSIGN_OR_RETURN(const SnapshotManifest snapshot, ChooseSnapshot(replica, options));
+  v1::DumpLine line;
+  *line.mutable_snapshot() = DescribeSnapshot(snapshot);
+  if (options.json) {
+    PrintJsonLine(line);
+  } else {
+    PrintText(line.snapshot());
+  }
+  if (options.without_records) {
+    return absl::OkStatus();
+  }
+  return replica.ForEachChunk(snapshot, [&](int64_t index, const std::string& chunk) {
+    return PrintChunk(snapshot, index, chunk, options.json);
+  });
 }
 
 }  // namespace
 
-int DumpLog(const DumpLogOptions& options) {
-  const absl::StatusOr<MetaProperties> properties = ReadMetaProperties(options.data_dir);
-  if (!properties.ok()) {
-    fmt::print(stderr, "kvorumd: {}\n", std::string(properties.status().message()));
-    return kExitBadDirectory;
-  }
-  if (const absl::Status status = Dump(*properties, options); !status.ok()) {
-    fmt::print(stderr, "kvorumd: {}\n", std::string(status.message()));
-    return kExitStorageFailed;
-  }
-  return kExitOk;
-}
+int DumpLog(const DumpOptions& options) { return ExitCodeOf(RunDumpLog(options)); }
+
+int DumpSnapshot(const DumpOptions& options) { return ExitCodeOf(RunDumpSnapshot(options)); }
 
 }  // namespace kvorum
