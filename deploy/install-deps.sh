@@ -18,7 +18,7 @@ build=(
 )
 testing=(
     libgtest-dev libgmock-dev libbenchmark-dev python3-grpcio python3-protobuf
-    clang-format clang-tidy curl etcd-server etcd-client
+    clang-format clang-tidy curl etcd-server etcd-client xfsprogs
 )
 
 case "${1:-}" in

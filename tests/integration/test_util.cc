@@ -145,10 +145,24 @@ void WriteLoad::Run(int thread, std::unique_ptr<client::ControllerClient> client
     const std::lock_guard lock(mutex_);
     if (answer.ok()) {
       acknowledged_.emplace(key, value);
+      NoteProgress();
     } else if (answer.error().outcome != client::Outcome::kNotExecuted) {
       unknown_.insert(key);
     }
   }
+}
+
+void WriteLoad::NoteProgress() {
+  const auto now = std::chrono::steady_clock::now();
+  longest_gap_ =
+      std::max(longest_gap_, std::chrono::duration_cast<milliseconds>(now - last_acknowledged_));
+  last_acknowledged_ = now;
+}
+
+milliseconds WriteLoad::TakeLongestGap() {
+  const std::lock_guard lock(mutex_);
+  NoteProgress();
+  return std::exchange(longest_gap_, milliseconds(0));
 }
 
 int64_t WriteLoad::acknowledged_count() const {

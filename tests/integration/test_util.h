@@ -70,16 +70,22 @@ class WriteLoad {
   // Waits until so many more writes are acknowledged than at the call.
   bool AwaitMore(int64_t count, milliseconds timeout = kPatience) const;
 
+  // The longest time in which no write was acknowledged, since the last call (or the beginning).
+  milliseconds TakeLongestGap();
+
   // Acknowledged keys with their values, and keys whose fate the client does not know.
   Entries acknowledged() const;
   std::set<std::string> unknown() const;
 
  private:
   void Run(int thread, std::unique_ptr<client::ControllerClient> client);
+  void NoteProgress();  // with mutex_ held
 
   const std::string prefix_;
   mutable std::mutex mutex_;  // guards all below but the threads
   bool stopping_ = false;
+  std::chrono::steady_clock::time_point last_acknowledged_ = std::chrono::steady_clock::now();
+  milliseconds longest_gap_{0};
   Entries acknowledged_;
   std::set<std::string> unknown_;
   std::vector<std::thread> threads_;
