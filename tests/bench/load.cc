@@ -16,6 +16,8 @@ LoadResult Summarize(std::vector<uint32_t>& latencies_us, std::chrono::nanosecon
   result.per_second = static_cast<double>(latencies_us.size()) / seconds;
   result.p50_ms = latencies_us[latencies_us.size() / 2] / 1000.0;
   result.p99_ms = latencies_us[latencies_us.size() * 99 / 100] / 1000.0;
+  result.p999_ms = latencies_us[latencies_us.size() * 999 / 1000] / 1000.0;
+  result.max_ms = latencies_us.back() / 1000.0;
   return result;
 }
 

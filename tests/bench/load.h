@@ -17,6 +17,8 @@ struct LoadResult {
   double per_second = 0;
   double p50_ms = 0;
   double p99_ms = 0;
+  double p999_ms = 0;
+  double max_ms = 0;
   uint64_t errors = 0;
 };
 

@@ -111,8 +111,8 @@ TEST_F(SnapshotTortureTest, AllNodesEndWithTheSameState) {
   // What is on the disks, replayed from the beginning, is what the nodes say.
   for (int i = 0; i < cluster_.size(); ++i) {
     EXPECT_EQ(cluster_.Stop(i), 0) << cluster_.ReadLog(i);
-    const CommandResult verified = RunCommand(
-        {Cluster::BinaryPath("kvorumd"), "verify", "--data-dir", cluster_.data_dir(i)});
+    const CommandResult verified =
+        RunCommand({Cluster::BinaryPath("kvorumd"), "verify", "--data-dir", cluster_.data_dir(i)});
     EXPECT_EQ(verified.exit_code, 0) << verified.output;
   }
 }
