@@ -43,6 +43,30 @@ absl::Status CreateDataDirectory(const std::string& path) {
   return SyncDirectory(parent.empty() ? "." : parent.string());
 }
 
+absl::Status CheckDirectorySafety(const std::string& data_dir, bool& is_group_writable) {
+  struct stat info {};
+  if (::stat(data_dir.c_str(), &info) != 0) {
+    return ErrnoStatus("look at", data_dir);
+  }
+  is_group_writable = (info.st_mode & S_IWGRP) != 0;
+  if ((info.st_mode & S_IWOTH) != 0) {
+    return absl::FailedPreconditionError(fmt::format(
+        "{} may be written to by every user of this machine (mode {:o}): nothing in it can be "
+        "trusted. Check who did, then chmod 0700",
+        data_dir, info.st_mode & 07777));
+  }
+  for (const std::string& part :
+       {LogDirectory(data_dir), SnapshotDirectory(data_dir), MetaPropertiesPath(data_dir)}) {
+    if (::lstat(part.c_str(), &info) == 0 && S_ISLNK(info.st_mode)) {
+      return absl::FailedPreconditionError(
+          fmt::format("{} is a symbolic link: a node's data directory is whole, on one disk. Put "
+                      "data-dir itself where the space is",
+                      part));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<MetaProperties> ReadMetaProperties(const std::string& data_dir) {
   const std::string path = MetaPropertiesPath(data_dir);
   const absl::StatusOr<std::string> text = ReadSmallFile(path, kMaxMetaPropertiesBytes);

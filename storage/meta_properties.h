@@ -55,6 +55,11 @@ std::string SnapshotDirectory(const std::string& data_dir);   // <data-dir>/snap
 // Creates `path` (mode 0700) and what lies above it, unless it exists.
 absl::Status CreateDataDirectory(const std::string& path);
 
+// FailedPrecondition if others than owner and group may write to `data_dir`, or if a part of it is
+// a symbolic link: what it leads to may be exchanged without anybody noticing. `is_group_writable`
+// is worth a warning (a volume of Kubernetes is, by its fsGroup). Blocking.
+absl::Status CheckDirectorySafety(const std::string& data_dir, bool& is_group_writable);
+
 // NotFound if the directory is not formatted, FailedPrecondition if a newer release wrote it,
 // DataLoss if the file is damaged; each says what to do. Blocking.
 absl::StatusOr<MetaProperties> ReadMetaProperties(const std::string& data_dir);

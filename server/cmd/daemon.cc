@@ -62,6 +62,11 @@ publish::PublisherConfig MakePublisherConfig(const ServerConfig& config,
 
 absl::StatusOr<MetaProperties> ReadIdentity(const ServerConfig& config) {
   KVORUM_ASSIGN_OR_RETURN(MetaProperties properties, ReadMetaProperties(config.data_dir));
+  bool is_group_writable = false;
+  KVORUM_RETURN_IF_ERROR(CheckDirectorySafety(config.data_dir, is_group_writable));
+  if (is_group_writable) {
+    LogWarning("storage", "{} may be written to by its group", config.data_dir);
+  }
   ExpectedIdentity expected;
   if (!config.cluster_id.empty()) {
     expected.cluster_id = config.cluster_id;

@@ -85,6 +85,23 @@ TEST(OperationsTest, ADirectoryThatIsNotOursEndsTheStartWithAWayOut) {
       << emptied.output;
 }
 
+TEST(OperationsTest, ADirectoryThatOthersCanChangeIsRefused) {
+  Cluster cluster;
+  const std::string data_dir = cluster.data_dir(0);
+  const std::filesystem::path snapshots = data_dir + "/snapshots";
+  std::filesystem::rename(snapshots, cluster.path() + "/elsewhere");
+  std::filesystem::create_directory_symlink(cluster.path() + "/elsewhere", snapshots);
+  const CommandResult linked = TryRun({"--data-dir", data_dir});
+  EXPECT_EQ(linked.exit_code, kBadDirectory) << linked.output;
+  EXPECT_THAT(linked.output, HasSubstr("symbolic link"));
+
+  std::filesystem::permissions(cluster.data_dir(1), std::filesystem::perms::others_write,
+                               std::filesystem::perm_options::add);
+  const CommandResult open = TryRun({"--data-dir", cluster.data_dir(1)});
+  EXPECT_EQ(open.exit_code, kBadDirectory) << open.output;
+  EXPECT_THAT(open.output, HasSubstr("every user"));
+}
+
 TEST(OperationsTest, FormattingTwiceOrWronglyIsRefused) {
   Cluster cluster;
   const std::string voters =
