@@ -1,14 +1,59 @@
 #include "client/controller_client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "kvorum/v1/broker.grpc.pb.h"
 #include "kvorum/v1/entry.grpc.pb.h"
 #include "kvorum/v1/maintenance.grpc.pb.h"
+#include "kvorum/v1/metadata.grpc.pb.h"
 #include "kvorum/v1/quorum.grpc.pb.h"
 #include "kvorum/v1/topic.grpc.pb.h"
 
 namespace kvorum::client {
+namespace {
+
+// A write that may wait for brokers.
+template <typename Request>
+concept WaitsForBrokers = requires(const Request& request) {
+  request.options().wait_count();
+};
+
+bool IsCutShort(const v1::Propagation& propagation) {
+  return propagation.outcome() == v1::Propagation::OUTCOME_LEADER_CHANGED;
+}
+
+v1::AwaitAppliedRequest MakeAwaitApplied(const std::string& cluster_id,
+                                         const v1::WriteOptions& options) {
+  v1::AwaitAppliedRequest ask;
+  ask.set_cluster_id(cluster_id);
+  ask.set_wait(options.wait());
+  ask.set_wait_count(options.wait_count());
+  *ask.mutable_wait_broker_ids() = options.wait_broker_ids();
+  if (options.has_wait_timeout()) {
+    *ask.mutable_wait_timeout() = options.wait_timeout();
+  }
+  return ask;
+}
+
+// The waits of one leader after the other may take as long as was given to the first.
+TimePoint WaitEnd(const v1::AwaitAppliedRequest& ask) {
+  constexpr int64_t kLongestSeconds = 3600;  // more is refused by every controller
+  if (!ask.has_wait_timeout() || ask.wait_timeout().seconds() > kLongestSeconds) {
+    return TimePoint::max();
+  }
+  return std::chrono::system_clock::now() + std::chrono::seconds(ask.wait_timeout().seconds()) +
+         std::chrono::duration_cast<TimePoint::duration>(
+             std::chrono::nanoseconds(ask.wait_timeout().nanos()));
+}
+
+void SetDuration(std::chrono::nanoseconds duration, google::protobuf::Duration& proto) {
+  constexpr int64_t kNanosPerSecond = 1'000'000'000;
+  proto.set_seconds(duration.count() / kNanosPerSecond);
+  proto.set_nanos(static_cast<int32_t>(duration.count() % kNanosPerSecond));
+}
+
+}  // namespace
 
 ControllerClient::ControllerClient(std::shared_ptr<Endpoints> endpoints,
                                    ControllerClientOptions options)
@@ -25,6 +70,26 @@ Result<Response> ControllerClient::Call(grpc::Status (Stub::*method)(grpc::Clien
   plan.kind = kind;
   plan.deadline = std::chrono::system_clock::now() + call.timeout.value_or(options_.timeout);
   plan.pinned_endpoint = call.endpoint;
+  if constexpr (WaitsForBrokers<Request>) {
+    v1::AwaitAppliedRequest ask = MakeAwaitApplied(request.cluster_id(), request.options());
+    const TimePoint wait_end = WaitEnd(ask);
+    Result<Response> answer = CallOnce(method, plan, request);
+    if (!answer.ok() || !IsCutShort(answer->header().propagation())) {
+      return answer;
+    }
+    Response response = std::move(answer).value();
+    FollowPropagation(std::move(ask), wait_end, plan.deadline,
+                      *response.mutable_header()->mutable_propagation());
+    return response;
+  } else {
+    return CallOnce(method, plan, request);
+  }
+}
+
+template <typename Stub, typename Request, typename Response>
+Result<Response> ControllerClient::CallOnce(grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                                         const Request&, Response*),
+                                            const CallPlan& plan, const Request& request) {
   Response response;
   const Attempt attempt = [&](const std::shared_ptr<grpc::Channel>& channel,
                               grpc::ClientContext& context) {
@@ -40,6 +105,55 @@ Result<Response> ControllerClient::Call(grpc::Status (Stub::*method)(grpc::Clien
   if (header.leader_id() >= 0 && header.leader_id() == header.node_id()) {
     endpoints_->ConfirmLeader(*answered_by);
   }
+  return response;
+}
+
+void ControllerClient::FollowPropagation(v1::AwaitAppliedRequest ask, TimePoint wait_end,
+                                         TimePoint deadline, v1::Propagation& propagation) {
+  *ask.mutable_position() = propagation.position();
+  CallPlan plan;
+  plan.kind = CallKind::kRead;
+  plan.deadline = deadline;
+  while (IsCutShort(propagation)) {
+    const TimePoint now = std::chrono::system_clock::now();
+    if (now >= deadline) {
+      return;
+    }
+    if (wait_end != TimePoint::max()) {
+      SetDuration(std::max(wait_end - now, TimePoint::duration::zero()),
+                  *ask.mutable_wait_timeout());
+    }
+    // Nobody knows how long the brokers will take, so one attempt may take it all.
+    plan.attempt_timeout = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now);
+    const Result<v1::AwaitAppliedResponse> answer =
+        CallOnce(&v1::MetadataService::Stub::AwaitApplied, plan, ask);
+    if (!answer.ok()) {
+      return;  // what is known: committed, and the wait was cut short
+    }
+    propagation = answer->header().propagation();
+  }
+}
+
+Result<v1::AwaitAppliedResponse> ControllerClient::AwaitApplied(v1::AwaitAppliedRequest request,
+                                                                const CallOptions& call) {
+  if (request.cluster_id().empty()) {
+    request.set_cluster_id(options_.cluster_id);
+  }
+  const std::chrono::milliseconds timeout = call.timeout.value_or(options_.timeout);
+  CallPlan plan;
+  plan.kind = CallKind::kRead;
+  plan.deadline = std::chrono::system_clock::now() + timeout;
+  plan.attempt_timeout = timeout;
+  plan.pinned_endpoint = call.endpoint;
+  const TimePoint wait_end = WaitEnd(request);
+  Result<v1::AwaitAppliedResponse> answer =
+      CallOnce(&v1::MetadataService::Stub::AwaitApplied, plan, request);
+  if (!answer.ok() || !call.endpoint.empty()) {
+    return answer;
+  }
+  v1::AwaitAppliedResponse response = std::move(answer).value();
+  FollowPropagation(std::move(request), wait_end, plan.deadline,
+                    *response.mutable_header()->mutable_propagation());
   return response;
 }
 

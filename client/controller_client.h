@@ -11,6 +11,7 @@
 #include "kvorum/v1/broker.pb.h"
 #include "kvorum/v1/entry.pb.h"
 #include "kvorum/v1/maintenance.pb.h"
+#include "kvorum/v1/metadata.pb.h"
 #include "kvorum/v1/quorum.pb.h"
 #include "kvorum/v1/topic.pb.h"
 
@@ -29,7 +30,9 @@ struct CallOptions {
 
 // Typed blocking calls to the active controller: finds it, follows it, and sends again what is
 // safe to send again. A write whose fate is not known is never repeated; it fails with outcome
-// kUnknown. Owned by the application. Thread-safe; calls block the calling thread.
+// kUnknown. A write that waits for brokers goes on waiting when the leader changes: the next leader
+// is asked about the position. Owned by the application. Thread-safe; calls block the calling
+// thread.
 class ControllerClient {
  public:
   ControllerClient(std::shared_ptr<Endpoints> endpoints, ControllerClientOptions options = {});
@@ -66,6 +69,10 @@ class ControllerClient {
   Result<v1::ListBrokersResponse> ListBrokers(v1::ListBrokersRequest request,
                                               const CallOptions& call = {});
 
+  // Waits for a position to be committed, and applied by brokers.
+  Result<v1::AwaitAppliedResponse> AwaitApplied(v1::AwaitAppliedRequest request,
+                                                const CallOptions& call = {});
+
   // Any node answers for itself; only the leader knows the replicas' progress.
   Result<v1::DescribeQuorumResponse> DescribeQuorum(v1::DescribeQuorumRequest request,
                                                     const CallOptions& call = {});
@@ -81,6 +88,15 @@ class ControllerClient {
   Result<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                      Response*),
                         CallKind kind, Request request, const CallOptions& call);
+
+  // One round of retries; `endpoint` is the one that answered.
+  template <typename Stub, typename Request, typename Response>
+  Result<Response> CallOnce(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                         Response*),
+                            const CallPlan& plan, const Request& request);
+  // Asks the next leaders while `propagation` says that the one before knows no more.
+  void FollowPropagation(v1::AwaitAppliedRequest ask, TimePoint wait_end, TimePoint deadline,
+                         v1::Propagation& propagation);
 
   const std::shared_ptr<Endpoints> endpoints_;
   const ControllerClientOptions options_;

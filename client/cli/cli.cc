@@ -12,6 +12,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// The longest wait that a controller accepts.
+constexpr int64_t kMaxWaitSeconds = 300;
+
 constexpr char kFooter[] =
     "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict or precondition, 5 unavailable "
     "or "
@@ -29,6 +32,12 @@ void AddGlobalOptions(CLI::App& app, CommandContext& context) {
   app.add_option("--output,-o", context.format, "table or json")
       ->transform(CLI::CheckedTransformer(formats).description(""))
       ->envname("KVORUM_OUTPUT");
+  const std::map<std::string, bool> waits{{"committed", false}, {"applied", true}};
+  app.add_option("--wait", context.waits_for_brokers,
+                 "Of a write: until it is committed, or applied by every broker that serves")
+      ->transform(CLI::CheckedTransformer(waits).description(""))
+      ->envname("KVORUM_WAIT")
+      ->default_str("committed");
   app.add_option("--timeout", context.timeout_text,
                  "Of the whole command, with a unit: 500ms, 10s, 2m")
       ->envname("KVORUM_TIMEOUT")
@@ -76,6 +85,53 @@ ExitCode RunAction(CommandContext& context) {
 ExitCode CommandContext::Fail(const CallError& error) const {
   PrintError(err, error);
   return ExitCodeFor(error);
+}
+
+v1::WriteOptions CommandContext::MakeWriteOptions() const {
+  v1::WriteOptions options;
+  if (waits_for_brokers) {
+    options.set_wait(v1::WAIT_APPLIED_BY_ALL);
+    // The call's own deadline ends the wait in time to hear of it.
+    options.mutable_wait_timeout()->set_seconds(kMaxWaitSeconds);
+  }
+  return options;
+}
+
+ExitCode CommandContext::ReportPropagation(const v1::ResponseHeader& header) const {
+  if (!header.has_propagation()) {
+    return ExitCode::kOk;
+  }
+  using Status = v1::Propagation::BrokerStatus;
+  const v1::Propagation& propagation = header.propagation();
+  const int64_t end = propagation.position().offset();
+  int applied = 0;
+  for (const Status& broker : propagation.brokers()) {
+    switch (broker.state()) {
+      case Status::STATE_APPLIED:
+        ++applied;
+        break;
+      case Status::STATE_PENDING:
+        err << fmt::format("broker {} has not applied it yet: is at {} of {}\n", broker.broker_id(),
+                           CountText(broker.applied_offset()), end);
+        break;
+      case Status::STATE_REJECTED:
+        err << fmt::format("broker {} rejects it: {}\n", broker.broker_id(), broker.message());
+        break;
+      default:
+        err << fmt::format("broker {} is fenced and was not waited for\n", broker.broker_id());
+    }
+  }
+  const bool is_reached = propagation.outcome() == v1::Propagation::OUTCOME_APPLIED;
+  if (!json()) {
+    out << fmt::format("committed at {}, applied by {} of {} brokers\n", end, applied,
+                       propagation.brokers_size());
+  }
+  if (is_reached) {
+    return ExitCode::kOk;
+  }
+  err << "it is committed, whatever the brokers do; see `kvorumctl broker lag`\n";
+  return propagation.outcome() == v1::Propagation::OUTCOME_NOT_REACHABLE ? ExitCode::kFailed
+                                                                         : ExitCode::kTimedOut;
 }
 
 ExitCode CommandContext::PrintJson(const google::protobuf::Message& message) const {

@@ -29,6 +29,13 @@ struct CommandContext {
   // What the chosen subcommand does.
   std::function<ExitCode()> action;
 
+  bool waits_for_brokers = false;  // --wait applied
+
+  // What every mutation is sent with.
+  v1::WriteOptions MakeWriteOptions() const;
+  // How far the brokers are, for people; the exit code of a mutation that was carried out.
+  ExitCode ReportPropagation(const v1::ResponseHeader& header) const;
+
   bool json() const { return format == OutputFormat::kJson; }
   // Prints the error and returns the exit code for it.
   ExitCode Fail(const CallError& error) const;

@@ -52,15 +52,17 @@ ExitCode Put(const CommandContext& context, const EntryArgs& args) {
   if (args.expected_version.has_value()) {
     request.set_expected_version(*args.expected_version);
   }
+  *request.mutable_options() = context.MakeWriteOptions();
   const Result<v1::PutEntryResponse> answer = context.client->PutEntry(std::move(request));
   if (!answer.ok()) {
     return context.Fail(answer.error());
   }
   if (context.json()) {
-    return context.PrintJson(*answer);
+    context.PrintJson(*answer);
+  } else {
+    context.out << fmt::format("put {} version {}\n", args.key, answer->version());
   }
-  context.out << fmt::format("put {} version {}\n", args.key, answer->version());
-  return ExitCode::kOk;
+  return context.ReportPropagation(answer->header());
 }
 
 ExitCode Get(const CommandContext& context, const EntryArgs& args) {
@@ -90,15 +92,17 @@ ExitCode Delete(const CommandContext& context, const EntryArgs& args) {
   if (args.expected_version.has_value()) {
     request.set_expected_version(*args.expected_version);
   }
+  *request.mutable_options() = context.MakeWriteOptions();
   const Result<v1::DeleteEntryResponse> answer = context.client->DeleteEntry(std::move(request));
   if (!answer.ok()) {
     return context.Fail(answer.error());
   }
   if (context.json()) {
-    return context.PrintJson(*answer);
+    context.PrintJson(*answer);
+  } else {
+    context.out << fmt::format("deleted {}\n", args.key);
   }
-  context.out << fmt::format("deleted {}\n", args.key);
-  return ExitCode::kOk;
+  return context.ReportPropagation(answer->header());
 }
 
 ExitCode List(const CommandContext& context, const EntryArgs& args) {

@@ -81,7 +81,8 @@ ExitCode Finish(const CommandContext& context, const Result<Response>& answer,
       context.out << describe(result) << "\n";
     }
   }
-  return exit_code;
+  const ExitCode propagated = context.ReportPropagation(answer->header());
+  return exit_code == ExitCode::kOk ? propagated : exit_code;
 }
 
 ExitCode Create(const CommandContext& context, const TopicArgs& args) {
@@ -91,6 +92,7 @@ ExitCode Create(const CommandContext& context, const TopicArgs& args) {
   topic->set_partition_count(args.partitions);
   topic->set_replication_factor(args.replication_factor);
   SetAssignments(args, *topic);
+  *request.mutable_options() = context.MakeWriteOptions();
   request.mutable_options()->set_validate_only(args.validate_only);
   const auto start = std::chrono::steady_clock::now();
   const Result<v1::CreateTopicsResponse> answer = context.client->CreateTopics(std::move(request));
@@ -105,6 +107,7 @@ ExitCode Create(const CommandContext& context, const TopicArgs& args) {
 
 ExitCode Delete(const CommandContext& context, const TopicArgs& args) {
   v1::DeleteTopicsRequest request;
+  *request.mutable_options() = context.MakeWriteOptions();
   for (const std::string& name : args.names) {
     request.add_topics()->set_name(name);
   }
@@ -116,6 +119,7 @@ ExitCode Delete(const CommandContext& context, const TopicArgs& args) {
 
 ExitCode Grow(const CommandContext& context, const TopicArgs& args) {
   v1::CreatePartitionsRequest request;
+  *request.mutable_options() = context.MakeWriteOptions();
   v1::CreatePartitionsRequest::Item* item = request.add_topics();
   item->set_name(args.names.front());
   item->set_new_partition_count(args.partitions);

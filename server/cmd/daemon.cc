@@ -98,6 +98,8 @@ void Daemon::Observers::OnActiveController(Epoch epoch, bool active) {
 
 void Daemon::Observers::OnReadiness(bool is_ready) { health_.OnReadiness(is_ready); }
 
+void Daemon::Observers::OnPropagated(Duration elapsed) { log_.OnPropagated(elapsed); }
+
 Daemon::Daemon(ServerConfig config, MetaProperties properties)
     : config_(std::move(config)),
       properties_(std::move(properties)),

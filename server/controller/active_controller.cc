@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
@@ -39,7 +40,9 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   KVORUM_CHECK(pending_.empty(), "{} replies are pending at activation", pending_.size());
   epoch_ = epoch;
   committed_end_ = committed->provenance().end_offset;
+  committed_ = committed;
   latest_ = std::move(committed);
+  is_stopping_ = false;
   planned_hashes_.clear();
   if (!KVORUM_MUTANT(R28)) {
     sessions_.Clear();
@@ -61,7 +64,9 @@ void ActiveController::Deactivate() {
   if (!is_active()) {
     return;
   }
+  waits_.InterruptAll(MakeView());
   latest_.reset();
+  committed_.reset();
   planned_hashes_.clear();
   if (!KVORUM_MUTANT(R28)) {
     sessions_.Clear();
@@ -71,6 +76,14 @@ void ActiveController::Deactivate() {
   pending_.FailAll([this](Offset end_offset) {
     return OutcomeUnknown(ErrorReason::kOutcomeUnknown, end_offset);
   });
+}
+
+void ActiveController::StopFencing() {
+  next_fence_check_ = kNever;
+  is_stopping_ = true;
+  if (is_active()) {
+    waits_.InterruptAll(MakeView());
+  }
 }
 
 CommandContext ActiveController::MakeContext(Now now) {
@@ -108,6 +121,11 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
     done(std::move(status));  // decided on the request alone
     return;
   }
+  const absl::StatusOr<AppliedWait> wait = ParseAppliedWait(request.options());
+  if (absl::Status status = wait.ok() ? CheckRoom(*wait) : wait.status(); !status.ok()) {
+    done(std::move(status));
+    return;
+  }
   auto result = kvorum::Execute(MakeContext(now), request);
   if (!result.ok()) {
     // Decided on what may not be committed: it must not be heard before that is (Kafka's
@@ -122,6 +140,19 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
     if constexpr (requires { request.broker_id(); }) {
       ForgetReplacedSession(BrokerId(request.broker_id()));
     }
+  }
+  if (wait->is_for_brokers() && !request.options().validate_only()) {
+    ReplyWhenApplied(ToPosition(latest_->provenance().position()), *wait, deadline,
+                     [response = std::move(result->response),
+                      done = std::move(done)](absl::StatusOr<v1::Propagation> propagation) mutable {
+                       if (!propagation.ok()) {
+                         done(propagation.status());
+                         return;
+                       }
+                       *response.mutable_header()->mutable_propagation() = *std::move(propagation);
+                       done(CommandReply(std::move(response)));
+                     });
+    return;
   }
   ReplyWhenStable(deadline, [reply = CommandReply(std::move(result->response)),
                              done = std::move(done)](const absl::Status& outcome) mutable {
@@ -195,11 +226,13 @@ absl::Status ActiveController::OutcomeUnknown(ErrorReason reason, Offset end_off
   return status;
 }
 
-void ActiveController::OnCommitted(Now now, const MetadataImage& committed) {
+void ActiveController::OnCommitted(Now now, ImagePtr image) {
   if (!is_active()) {
     return;
   }
   sessions_.Advance(now.now);
+  const ImagePtr before = std::exchange(committed_, std::move(image));
+  const MetadataImage& committed = *committed_;
   committed_end_ = committed.provenance().end_offset;
   while (!planned_hashes_.empty() && planned_hashes_.front().first <= committed_end_) {
     const auto [offset, hash] = planned_hashes_.front();
@@ -208,7 +241,11 @@ void ActiveController::OnCommitted(Now now, const MetadataImage& committed) {
                  "the image at {} was planned with hash {:016x} and is {:016x}", offset, hash,
                  committed.StateHash());
   }
+  if (before->shared_brokers() != committed.shared_brokers()) {
+    waits_.OnBrokersChanged(MakeView());
+  }
   pending_.CompleteUpTo(committed_end_);
+  MeasurePropagation();
 }
 
 absl::Status ActiveController::CheckSender(int32_t broker_id, int64_t broker_epoch,
@@ -266,6 +303,10 @@ absl::StatusOr<v1::HeartbeatResponse> ActiveController::Heartbeat(
   } else if (was_fenced && !wants_out && caught_up) {
     SetFenced(now, id, false);
   }
+  if (was_fenced && wants_out) {
+    sessions_.ClearUnfenceTarget(id);  // it is not on its way back
+  }
+  waits_.OnReport(MakeView(), id);
   v1::HeartbeatResponse response;
   response.set_is_caught_up(caught_up);
   response.set_is_fenced(latest_->brokers().Find(id)->is_fenced);
@@ -288,9 +329,11 @@ absl::StatusOr<v1::AcknowledgeMetadataResponse> ActiveController::Acknowledge(
   const BrokerId id(request.broker_id());
   sessions_.Touch(id, BrokerEpoch(request.broker_epoch()), Offset(request.applied_offset()));
   if (request.has_rejected()) {
-    sessions_.SetRejection(id, fmt::format("offset {}: {}", request.rejected().offset(),
-                                           request.rejected().message()));
+    sessions_.SetRejection(
+        id, Offset(request.rejected().offset()),
+        fmt::format("offset {}: {}", request.rejected().offset(), request.rejected().message()));
   }
+  waits_.OnReport(MakeView(), id);
   return v1::AcknowledgeMetadataResponse();
 }
 
@@ -323,7 +366,9 @@ void ActiveController::HandleTimer(Now now) {
   pending_.Expire(now.now, [this](Offset end_offset) {
     return OutcomeUnknown(ErrorReason::kDeadlineExceeded, end_offset);
   });
+  waits_.Expire(MakeView(), now.now);
   if (now.now >= next_fence_check_) {
+    waits_.OnBrokersChanged(MakeView());  // who was on its way back may have fallen silent
     FenceStaleBroker(now);
   }
   if (now.now >= next_no_op_) {
@@ -334,7 +379,9 @@ void ActiveController::HandleTimer(Now now) {
 }
 
 TimePoint ActiveController::NextDeadline() const {
-  return is_active() ? std::min({pending_.NextDeadline(), next_fence_check_, next_no_op_}) : kNever;
+  return is_active() ? std::min({pending_.NextDeadline(), waits_.NextDeadline(), next_fence_check_,
+                                 next_no_op_})
+                     : kNever;
 }
 
 }  // namespace kvorum::controller

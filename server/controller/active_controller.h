@@ -13,10 +13,12 @@
 #include "server/base/errors.h"
 #include "server/base/random.h"
 #include "server/base/time.h"
+#include "server/controller/applied_wait.h"
 #include "server/controller/broker_sessions.h"
 #include "server/controller/commands.h"
 #include "server/controller/controller_config.h"
 #include "server/controller/pending_replies.h"
+#include "server/controller/propagation_waits.h"
 #include "server/metadata/command.h"
 #include "server/metadata/metadata_image.h"
 
@@ -50,14 +52,23 @@ class ActiveController {
   void Deactivate();
   // This node is stopping and refuses heartbeats, so that silence proves nothing any more: no
   // broker is fenced for it until the next activation.
-  void StopFencing() { next_fence_check_ = kNever; }
+  // Waits for brokers, which would hear of no report either, end.
+  void StopFencing();
   bool is_active() const { return latest_ != nullptr; }
   Epoch epoch() const { return epoch_; }  // of the present or last activation
 
-  // REQUIRES: is_active() for the first three.
+  // Called with the time from a commit until every broker had applied it: one commit at a time.
+  void SetPropagationObserver(std::function<void(Duration)> observer) {
+    on_propagated_ = std::move(observer);
+  }
+
+  // REQUIRES: is_active() for the first four.
   void HandleCommand(Now now, const Command& command, TimePoint deadline, Done<CommandReply> done);
   void HandleBrokerReport(Now now, const BrokerReport& report, Done<BrokerReportReply> done);
-  void OnCommitted(Now now, const MetadataImage& committed);
+  // The propagation of everything below `position`, which is a place in the log.
+  void AwaitApplied(Now now, const v1::Position& position, const AppliedWait& wait,
+                    TimePoint deadline, Done<v1::Propagation> done);
+  void OnCommitted(Now now, ImagePtr committed);
   void HandleTimer(Now now);
   TimePoint NextDeadline() const;
 
@@ -80,8 +91,19 @@ class ActiveController {
   void AppendRecords(Now now, std::vector<v1::MetadataRecord> records, bool is_atomic);
   void AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records);
   CommandContext MakeContext(Now now);
+  absl::Status CheckRoom(const AppliedWait& wait) const;
   // `reply` fires once everything appended so far is committed; at once if it is already.
   void ReplyWhenStable(TimePoint deadline, PendingReplies::Reply reply);
+  // The same, and then once the brokers have applied everything below `position`.
+  void ReplyWhenApplied(const v1::Position& position, const AppliedWait& wait, TimePoint deadline,
+                        Done<v1::Propagation> reply);
+  void BeginWait(const v1::Position& position, const AppliedWait& wait, TimePoint deadline,
+                 PropagationWaits::Done done);
+  PropagationWaits::View MakeView() const {
+    return {committed_->brokers(), latest_->brokers(), sessions_};
+  }
+  void MeasurePropagation();
+  v1::Position ToPosition(OffsetAndEpoch at) const;
   absl::Status OutcomeUnknown(ErrorReason reason, Offset end_offset) const;
 
   ControllerConfig config_;
@@ -91,9 +113,14 @@ class ActiveController {
 
   Epoch epoch_;
   ImagePtr latest_;       // the plan: null while not active
+  ImagePtr committed_;    // null while not active
   Offset committed_end_;  // applied on this node
   BrokerSessions sessions_;
   PendingReplies pending_;
+  PropagationWaits waits_;
+  bool is_stopping_ = false;
+  std::function<void(Duration)> on_propagated_;
+  bool is_measuring_ = false;
   // What the image was planned to be at the end of each batch: compared when it gets committed.
   std::deque<std::pair<Offset, uint64_t>> planned_hashes_;
   TimePoint next_fence_check_ = kNever;

@@ -6,7 +6,13 @@
 namespace kvorum::controller {
 
 void BrokerSessions::Begin(BrokerId broker, BrokerEpoch epoch) {
-  sessions_[broker] = Session{epoch, now_, std::nullopt, std::nullopt, {}};
+  sessions_[broker] = Session{.epoch = epoch,
+                              .last_contact = now_,
+                              .applied_offset = std::nullopt,
+                              .unfence_target = std::nullopt,
+                              .last_rejection = {},
+                              .rejected_offset = Offset(0),
+                              .applied_at_rejection = std::nullopt};
 }
 
 void BrokerSessions::Touch(BrokerId broker, BrokerEpoch epoch,
@@ -16,6 +22,10 @@ void BrokerSessions::Touch(BrokerId broker, BrokerEpoch epoch,
     Begin(broker, epoch);
   }
   Session& session = sessions_[broker];
+  if (session.last_contact + session_timeout_ <= now_) {
+    // Nobody waited for it any more, so what was written since is not behind the old target.
+    session.unfence_target.reset();
+  }
   session.last_contact = now_;
   if (applied_offset.has_value()) {
     // Reports may overtake each other; what was applied stays applied.
@@ -24,8 +34,11 @@ void BrokerSessions::Touch(BrokerId broker, BrokerEpoch epoch,
   }
 }
 
-void BrokerSessions::SetRejection(BrokerId broker, std::string message) {
-  sessions_[broker].last_rejection = std::move(message);
+void BrokerSessions::SetRejection(BrokerId broker, Offset offset, std::string message) {
+  Session& session = sessions_[broker];
+  session.last_rejection = std::move(message);
+  session.rejected_offset = offset;
+  session.applied_at_rejection = session.applied_offset.value_or(Offset(0));
 }
 
 Offset BrokerSessions::UnfenceTarget(BrokerId broker, Offset committed_end) {
@@ -40,6 +53,11 @@ void BrokerSessions::ClearUnfenceTarget(BrokerId broker) {
   if (const auto it = sessions_.find(broker); it != sessions_.end()) {
     it->second.unfence_target.reset();
   }
+}
+
+bool BrokerSessions::IsComingBack(BrokerId broker) const {
+  const Session* session = Find(broker);
+  return session != nullptr && session->unfence_target.has_value() && HasLiveSession(broker);
 }
 
 const BrokerSessions::Session* BrokerSessions::Find(BrokerId broker) const {
@@ -74,6 +92,13 @@ std::optional<int64_t> BrokerSessions::HeartbeatAgeMs(BrokerId broker) const {
 std::string BrokerSessions::LastRejection(BrokerId broker) const {
   const Session* session = Find(broker);
   return session == nullptr ? std::string() : session->last_rejection;
+}
+
+std::optional<Offset> BrokerSessions::RejectedOffset(BrokerId broker) const {
+  const Session* session = Find(broker);
+  const bool is_current = session != nullptr && session->applied_at_rejection.has_value() &&
+                          session->applied_offset <= session->applied_at_rejection;
+  return is_current ? std::optional(session->rejected_offset) : std::nullopt;
 }
 
 }  // namespace kvorum::controller

@@ -19,6 +19,7 @@ class BrokerSessions : public BrokerLiveness {
 
   // Time for the BrokerLiveness questions. Never goes back.
   void Advance(TimePoint now) { now_ = now; }
+  TimePoint now() const { return now_; }
 
   void Clear() { sessions_.clear(); }
   void Remove(BrokerId broker) { sessions_.erase(broker); }
@@ -27,12 +28,15 @@ class BrokerSessions : public BrokerLiveness {
   void Begin(BrokerId broker, BrokerEpoch epoch);
   // A sign of life of `epoch`; begins the session if there is none of that epoch.
   void Touch(BrokerId broker, BrokerEpoch epoch, std::optional<Offset> applied_offset);
-  void SetRejection(BrokerId broker, std::string message);
+  // The broker cannot apply the record at `offset` (-1: a snapshot).
+  void SetRejection(BrokerId broker, Offset offset, std::string message);
 
   // The offset a fenced broker must have applied to be unfenced: fixed at its first heartbeat,
   // since a moving target would never be met (KAFKA-13955). Set once per session and fencing.
   Offset UnfenceTarget(BrokerId broker, Offset committed_end);
   void ClearUnfenceTarget(BrokerId broker);
+  // Fenced, with an unfence target, and not silent: it will serve once it has applied that much.
+  bool IsComingBack(BrokerId broker) const;
 
   // The broker, among those `tracked` says yes to, whose session ended longest ago; nullopt: none.
   template <typename Predicate>
@@ -54,6 +58,9 @@ class BrokerSessions : public BrokerLiveness {
   std::optional<Offset> AppliedOffset(BrokerId broker) const override;
   std::optional<int64_t> HeartbeatAgeMs(BrokerId broker) const override;
   std::string LastRejection(BrokerId broker) const override;
+  // Of the record that the broker cannot apply (-1: a snapshot); nullopt: none, or it has applied
+  // more since.
+  std::optional<Offset> RejectedOffset(BrokerId broker) const;
 
  private:
   struct Session {
@@ -62,6 +69,8 @@ class BrokerSessions : public BrokerLiveness {
     std::optional<Offset> applied_offset;
     std::optional<Offset> unfence_target;
     std::string last_rejection;
+    Offset rejected_offset;
+    std::optional<Offset> applied_at_rejection;  // set: there was one
   };
 
   const Session* Find(BrokerId broker) const;

@@ -13,6 +13,7 @@ struct ControllerConfig {
   Duration max_idle_interval = std::chrono::milliseconds(500);
   Duration default_command_timeout = std::chrono::seconds(30);
   size_t max_pending_replies = 20'000;  // more writes in flight are shed; broker reports: twice it
+  size_t max_applied_waits = 5'000;     // writes that wait for brokers; more of these are shed
 };
 
 }  // namespace kvorum::controller

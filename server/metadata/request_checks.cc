@@ -51,16 +51,8 @@ int32_t TakeCodePoint(std::string_view& text) {
 }  // namespace
 
 absl::Status CheckWriteOptions(const v1::WriteOptions& options) {
-  if (!v1::Wait_IsValid(options.wait())) {
-    return MakeError(ErrorReason::kInvalidRequest,
-                     fmt::format("options.wait has the unknown value {}; use WAIT_COMMITTED",
-                                 static_cast<int>(options.wait())));
-  }
   if (!options.request_id().empty()) {
     return NotYet("options.request_id");
-  }
-  if (options.has_wait_timeout()) {
-    return NotYet("options.wait_timeout");
   }
   if (options.has_if_unchanged_since()) {
     return NotYet("options.if_unchanged_since");

@@ -10,6 +10,7 @@
 
 namespace kvorum {
 
+// The waits of a write are parsed by the controller.
 // Refuses options of a later release (UNIMPLEMENTED_FIELD) and unknown enum values
 // (INVALID_REQUEST): a promise that is not kept must not be accepted silently.
 absl::Status CheckWriteOptions(const v1::WriteOptions& options);

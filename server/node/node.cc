@@ -116,6 +116,8 @@ Node::Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Rand
       snapshot_target_(std::make_unique<SnapshotTarget>(*this)),
       snapshots_(config_.snapshots, {ports.storage, ports.host, core_, *snapshot_target_}) {
   client_endpoints_[config_.raft.self.node_id] = config_.client_endpoint;
+  controller_.SetPropagationObserver(
+      [this](Duration elapsed) { ports_.observer.OnPropagated(elapsed); });
   if (!core_.snapshots().empty()) {
     snapshots_.Load(core_.snapshots().back());
   }
@@ -225,10 +227,61 @@ void Node::HandleCommand(Now now, controller::Command command, TimePoint deadlin
       now, command, deadline,
       [this, done = std::move(done)](absl::StatusOr<controller::CommandReply> reply) {
         if (reply.ok()) {
-          std::visit([this](auto& response) { *response.mutable_header() = MakeHeader(); }, *reply);
+          std::visit([this](auto& response) { response.mutable_header()->MergeFrom(MakeHeader()); },
+                     *reply);
         }
         done(std::move(reply));
       });
+}
+
+void Node::HandleAwaitApplied(Now now, const v1::AwaitAppliedRequest& request, TimePoint deadline,
+                              Done<v1::AwaitAppliedResponse> done) {
+  absl::Status status = CheckCluster(request.cluster_id());
+  if (status.ok()) {
+    status = CheckCanLead();
+  }
+  const absl::StatusOr<controller::AppliedWait> wait = controller::ParseAppliedWait(request);
+  if (status.ok()) {
+    status = wait.ok() ? CheckIsOnLog(request.position()) : wait.status();
+  }
+  if (!status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  controller_.AwaitApplied(
+      now, request.position(), *wait, deadline,
+      [this, done = std::move(done)](absl::StatusOr<v1::Propagation> propagation) {
+        if (!propagation.ok()) {
+          done(propagation.status());
+          return;
+        }
+        v1::AwaitAppliedResponse response;
+        *response.mutable_header() = MakeHeader();
+        *response.mutable_header()->mutable_propagation() = *std::move(propagation);
+        done(std::move(response));
+      });
+}
+
+absl::Status Node::CheckIsOnLog(const v1::Position& position) const {
+  if (position.offset() < 0 || position.epoch() < 0) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("position offset {} epoch {}: neither may be negative",
+                                 position.offset(), position.epoch()));
+  }
+  if (position.generation() != config_.raft.generation) {
+    return MakeError(ErrorReason::kGenerationMismatch,
+                     fmt::format("position is of generation {}, this cluster is of {}: it was "
+                                 "recovered since, and what was written there may be lost",
+                                 position.generation(), config_.raft.generation));
+  }
+  if (core_.EpochBelow(Offset(position.offset())) == Epoch(position.epoch())) {
+    return absl::OkStatus();
+  }
+  return MakeError(ErrorReason::kPositionDiscarded,
+                   fmt::format("offset {} of epoch {} is no place in the log, which is known from "
+                               "{} to {}: what was written there is lost, or too long ago",
+                               position.offset(), position.epoch(), core_.log_start_offset(),
+                               core_.log_end_offset()));
 }
 
 void Node::HandleBrokerReport(Now now, controller::BrokerReport report,
@@ -516,7 +569,7 @@ void Node::OnApplied(Now now) {
   // A snapshot of before the restart is committed but says nothing of what came after it.
   has_caught_up_ =
       has_caught_up_ || (core_.hears_leader() && applier_.applied_end() >= core_.high_watermark());
-  controller_.OnCommitted(now, *applier_.image());
+  controller_.OnCommitted(now, applier_.image());
   AnswerWaitingQueries();
   MaybeActivate(now);
 }

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "kvorum/v1/common.pb.h"
 #include "kvorum/v1/maintenance.pb.h"
+#include "kvorum/v1/metadata.pb.h"
 #include "kvorum/v1/quorum.pb.h"
 #include "server/base/random.h"
 #include "server/base/time.h"
@@ -73,6 +74,9 @@ class Node {
   // `deadline` is when the caller stops waiting; kNever: the default of the controller's config.
   void HandleCommand(Now now, controller::Command command, TimePoint deadline,
                      Done<controller::CommandReply> done);
+  // As a command's wait would, for a position.
+  void HandleAwaitApplied(Now now, const v1::AwaitAppliedRequest& request, TimePoint deadline,
+                          Done<v1::AwaitAppliedResponse> done);
   void HandleQuery(Now now, controller::Query query, Done<controller::QueryReply> done);
   void HandleBrokerReport(Now now, controller::BrokerReport report,
                           Done<controller::BrokerReportReply> done);
@@ -125,6 +129,7 @@ class Node {
   bool IsActiveLeader() const;
   absl::Status CheckCanLead() const;  // OK only on the active controller
   absl::Status NotLeader() const;
+  absl::Status CheckIsOnLog(const v1::Position& position) const;
   void LearnEndpoint(NodeId peer, const std::string& endpoint);
 
   // Asks raft to confirm the leadership; `waiter` gets the offset a read must reflect.

@@ -58,6 +58,9 @@ class NodeObserver {
   // This node began or ceased to be of use to clients: it has caught up once, and leads or hears
   // its leader.
   virtual void OnReadiness(bool is_ready) = 0;
+  // Every broker that serves has applied a commit of this active controller, so long after it. A
+  // sample: one commit is followed at a time.
+  virtual void OnPropagated(Duration) {}
 };
 
 }  // namespace kvorum

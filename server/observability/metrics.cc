@@ -2,6 +2,7 @@
 
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <optional>
@@ -13,15 +14,20 @@ namespace kvorum {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(1);
+// Seconds. A broker acknowledges at most every 100 ms, and one that hangs is fenced after 9 s.
+constexpr std::array kPropagationBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                            0.25,  0.5,    1.0,   2.5,  5.0,   10.0, 60.0};
 
 struct NodeNumbers {
   raft::RaftDescription raft;
   bool active = false;
   Offset applied;
+  std::vector<std::pair<BrokerId, int64_t>> broker_lags;  // of those that have said something
 };
 
 struct PublisherNumbers {
   size_t subscribers = 0;
+  int64_t max_lag = 0;
   size_t tail_bytes = 0;
 };
 
@@ -38,13 +44,29 @@ std::optional<T> Await(std::future<T> future) {
   }
 }
 
+std::vector<std::pair<BrokerId, int64_t>> BrokerLags(const Node& node) {
+  std::vector<std::pair<BrokerId, int64_t>> lags;
+  const BrokerLiveness* liveness = node.active_controller().liveness();
+  if (liveness == nullptr) {
+    return lags;
+  }
+  const MetadataImage& image = *node.committed_image();
+  for (const auto& [id, broker] : image.brokers().brokers) {
+    if (const std::optional<Offset> applied = liveness->AppliedOffset(id)) {
+      lags.emplace_back(id, std::max<int64_t>(0, image.provenance().end_offset - *applied));
+    }
+  }
+  return lags;
+}
+
 std::optional<NodeNumbers> AskNode(NodeRunner& runner) {
   const auto answer = std::make_shared<std::promise<NodeNumbers>>();
   std::future<NodeNumbers> future = answer->get_future();
   if (!runner.Inspect([answer](Now, const Node& node) {
         answer->set_value({.raft = node.core().Describe(),
                            .active = node.active_controller().is_active(),
-                           .applied = node.committed_image()->provenance().end_offset});
+                           .applied = node.committed_image()->provenance().end_offset,
+                           .broker_lags = BrokerLags(node)});
       })) {
     return std::nullopt;
   }
@@ -55,8 +77,9 @@ std::optional<PublisherNumbers> AskPublisher(NodeRunner& runner) {
   const auto answer = std::make_shared<std::promise<PublisherNumbers>>();
   std::future<PublisherNumbers> future = answer->get_future();
   if (!runner.publisher().Post([answer](Now, publish::UpdatePublisher& publisher) {
-        answer->set_value(
-            {.subscribers = publisher.subscription_count(), .tail_bytes = publisher.tail_bytes()});
+        answer->set_value({.subscribers = publisher.subscription_count(),
+                           .max_lag = publisher.max_lag(),
+                           .tail_bytes = publisher.tail_bytes()});
       })) {
     return std::nullopt;
   }
@@ -74,6 +97,16 @@ class FamilyList {
     prometheus::ClientMetric& metric = family.metric.emplace_back();
     metric.label = std::move(labels);
     metric.gauge.value = value;
+    families_.push_back(std::move(family));
+  }
+
+  void AddGauges(const std::string& name, const std::string& help,
+                 std::vector<prometheus::ClientMetric> metrics) {
+    prometheus::MetricFamily family;
+    family.name = name;
+    family.help = help;
+    family.type = prometheus::MetricType::Gauge;
+    family.metric = std::move(metrics);
     families_.push_back(std::move(family));
   }
 
@@ -113,6 +146,15 @@ void AddNode(const NodeNumbers& node, FamilyList& list) {
   list.AddGauge("controller_active", "1 on the active controller", node.active ? 1 : 0);
   list.AddGauge("metadata_last_applied_offset", "End of the metadata applied here",
                 ToDouble(node.applied));
+  std::vector<prometheus::ClientMetric> lags;
+  for (const auto& [broker, lag] : node.broker_lags) {
+    prometheus::ClientMetric& metric = lags.emplace_back();
+    metric.label = {{"broker", std::to_string(broker.value())}};
+    metric.gauge.value = static_cast<double>(lag);
+  }
+  list.AddGauges("broker_metadata_lag",
+                 "Committed offsets that a broker has not acknowledged, on the active controller",
+                 std::move(lags));
 }
 
 }  // namespace
@@ -125,7 +167,18 @@ Metrics::Metrics()
       raft_events_(prometheus::BuildCounter()
                        .Name("raft_events_total")
                        .Help("What raft did, by kind")
-                       .Register(registry_)) {}
+                       .Register(registry_)),
+      propagation_(prometheus::BuildHistogram()
+                       .Name("metadata_propagation_seconds")
+                       .Help("From a commit until every broker that serves has said that it has "
+                             "applied it; a sample of the commits, on the active controller")
+                       .Register(registry_)
+                       .Add({}, prometheus::Histogram::BucketBoundaries(
+                                    kPropagationBuckets.begin(), kPropagationBuckets.end()))) {}
+
+void Metrics::ObservePropagation(Duration elapsed) {
+  propagation_.Observe(std::chrono::duration<double>(elapsed).count());
+}
 
 void Metrics::OnReply(std::string_view method, absl::StatusCode code) {
   prometheus::Counter* counter = nullptr;
@@ -158,6 +211,9 @@ std::string Metrics::Scrape(NodeRunner& runner) const {
   if (const std::optional<PublisherNumbers> publisher = AskPublisher(runner)) {
     list.AddGauge("stream_subscribers", "Open metadata streams",
                   static_cast<double>(publisher->subscribers));
+    list.AddGauge("stream_subscriber_max_lag",
+                  "Committed offsets not yet sent to the subscriber that is furthest behind",
+                  static_cast<double>(publisher->max_lag));
     list.AddGauge("stream_tail_bytes", "Committed updates kept for subscribers",
                   static_cast<double>(publisher->tail_bytes));
   }

@@ -2,6 +2,7 @@
 
 #include <prometheus/collectable.h>
 #include <prometheus/counter.h>
+#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
 #include <array>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "server/base/mutex.h"
+#include "server/base/time.h"
 #include "server/raft/raft_trace.h"
 #include "server/runtime/node_runner.h"
 #include "server/runtime/request_observer.h"
@@ -29,6 +31,9 @@ class Metrics : public RequestObserver {
   // Node's loop only.
   void CountRaftEvent(raft::RaftTraceKind kind, std::string_view name);
 
+  // Node's loop only.
+  void ObservePropagation(Duration elapsed);
+
   // Counters, and what `runner`'s loops say of themselves now; those are left out if a loop does
   // not answer within a second.
   std::string Scrape(NodeRunner& runner) const;
@@ -39,6 +44,7 @@ class Metrics : public RequestObserver {
   prometheus::Registry registry_;
   prometheus::Family<prometheus::Counter>& requests_;
   prometheus::Family<prometheus::Counter>& raft_events_;
+  prometheus::Histogram& propagation_;
   std::array<prometheus::Counter*, kRaftTraceKinds> raft_event_counters_{};  // by kind
 
   Mutex mutex_;

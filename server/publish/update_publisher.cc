@@ -429,6 +429,14 @@ void UpdatePublisher::HandleTimer(TimePoint now) {
   }
 }
 
+int64_t UpdatePublisher::max_lag() const {
+  int64_t lag = 0;
+  for (const auto& [id, subscription] : subscriptions_) {
+    lag = std::max(lag, image_position_.offset - subscription->position.offset);
+  }
+  return lag;
+}
+
 TimePoint UpdatePublisher::NextDeadline() const { return next_tick_; }
 
 void UpdatePublisher::GoAway(Subscription& subscription, std::string message) {

@@ -72,6 +72,8 @@ class UpdatePublisher {
 
   size_t subscription_count() const { return subscriptions_.size(); }
   size_t tail_bytes() const { return tail_.bytes(); }
+  // Committed offsets that the subscriber furthest behind has not been sent.
+  int64_t max_lag() const;
 
  private:
   absl::Status Validate(const v1::SubscribeRequest& request) const;

@@ -3,6 +3,7 @@
 #include "kvorum/v1/broker.grpc.pb.h"
 #include "kvorum/v1/entry.grpc.pb.h"
 #include "kvorum/v1/maintenance.grpc.pb.h"
+#include "kvorum/v1/metadata.grpc.pb.h"
 #include "kvorum/v1/quorum.grpc.pb.h"
 #include "kvorum/v1/topic.grpc.pb.h"
 #include "server/rpc/unary_call.h"
@@ -35,6 +36,19 @@ class MaintenanceServiceImpl final : public v1::MaintenanceService::CallbackServ
   Reactor* TriggerSnapshot(Context* context, const v1::TriggerSnapshotRequest* request,
                            v1::TriggerSnapshotResponse* response) override {
     return calls_.TriggerSnapshot("MaintenanceService/TriggerSnapshot", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class MetadataServiceImpl final : public v1::MetadataService::CallbackService {
+ public:
+  explicit MetadataServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* AwaitApplied(Context* context, const v1::AwaitAppliedRequest* request,
+                        v1::AwaitAppliedResponse* response) override {
+    return calls_.AwaitApplied("MetadataService/AwaitApplied", context, request, response);
   }
 
  private:

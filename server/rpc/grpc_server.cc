@@ -39,6 +39,7 @@ GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& he
       cluster_(cluster),
       quorum_(calls_),
       maintenance_(calls_),
+      metadata_(calls_),
       brokers_(calls_),
       topics_(calls_),
       entries_(calls_),
@@ -46,7 +47,8 @@ GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& he
       raft_(runner),
       client_reflection_(
           {v1::ClusterService::service_full_name(), v1::QuorumService::service_full_name(),
-           v1::MaintenanceService::service_full_name(), v1::BrokerService::service_full_name(),
+           v1::MaintenanceService::service_full_name(), v1::MetadataService::service_full_name(),
+           v1::BrokerService::service_full_name(),
            v1::TopicService::service_full_name(), v1::EntryService::service_full_name(),
            v1::MetadataStreamService::service_full_name(), kHealthService,
            reflection::ServerReflection::service_full_name()}),
@@ -67,7 +69,7 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
       client_server_, Listen({.name = "client-listener",
                               .address = addresses.client,
                               .apply_options = &ApplyClientListenerOptions,
-                              .services = {&cluster_, &quorum_, &maintenance_, &brokers_, &topics_,
+                              .services = {&cluster_, &quorum_, &maintenance_, &metadata_, &brokers_, &topics_,
                                            &entries_, &streams_, &client_reflection_}},
                              client_port_));
   health_.Attach(controller_server_->GetHealthCheckService());

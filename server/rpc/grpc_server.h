@@ -49,6 +49,7 @@ class GrpcServer {
   ClusterServiceImpl cluster_;
   QuorumServiceImpl quorum_;
   MaintenanceServiceImpl maintenance_;
+  MetadataServiceImpl metadata_;
   BrokerServiceImpl brokers_;
   TopicServiceImpl topics_;
   EntryServiceImpl entries_;

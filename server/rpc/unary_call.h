@@ -50,6 +50,16 @@ class UnaryCalls {
     return reactor;
   }
 
+  grpc::ServerUnaryReactor* AwaitApplied(std::string_view method,
+                                         grpc::CallbackServerContext* context,
+                                         const v1::AwaitAppliedRequest* request,
+                                         v1::AwaitAppliedResponse* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitAwaitApplied(Take(request), DeadlineFromSystemTime(context->deadline()),
+                               Replier<v1::AwaitAppliedResponse>(method, reactor, response));
+    return reactor;
+  }
+
   grpc::ServerUnaryReactor* DescribeQuorum(std::string_view method,
                                            grpc::CallbackServerContext* context,
                                            const v1::DescribeQuorumRequest* request,

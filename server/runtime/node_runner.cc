@@ -59,6 +59,14 @@ void NodeRunner::SubmitCommand(controller::Command command, TimePoint deadline,
          });
 }
 
+void NodeRunner::SubmitAwaitApplied(v1::AwaitAppliedRequest request, TimePoint deadline,
+                                    Node::Done<v1::AwaitAppliedResponse> done) {
+  Submit(Lane::kClient, std::move(done),
+         [this, request = std::move(request), deadline](Now now, auto& reply) {
+           node_->HandleAwaitApplied(now, request, deadline, std::move(reply));
+         });
+}
+
 void NodeRunner::SubmitQuery(controller::Query query, Node::Done<controller::QueryReply> done) {
   Submit(Lane::kClient, std::move(done),
          [this, query = std::move(query)](Now now, auto& reply) mutable {

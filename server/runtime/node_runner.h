@@ -53,6 +53,8 @@ class NodeRunner : public PeerResponses,
   // --- from clients, brokers and peers ---
   void SubmitCommand(controller::Command command, TimePoint deadline,
                      Node::Done<controller::CommandReply> done);
+  void SubmitAwaitApplied(v1::AwaitAppliedRequest request, TimePoint deadline,
+                          Node::Done<v1::AwaitAppliedResponse> done);
   void SubmitQuery(controller::Query query, Node::Done<controller::QueryReply> done);
   void SubmitBrokerReport(controller::BrokerReport report,
                           Node::Done<controller::BrokerReportReply> done);

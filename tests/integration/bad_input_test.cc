@@ -135,11 +135,20 @@ TEST_F(BadInputTest, RefusesTheWrongClusterOnEveryMethod) {
 TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
   std::vector<BadRequest> cases;
   for (const std::string& method : CommandMethods()) {
-    cases.push_back({method, "options { wait: 99 }", kInvalidArgument, "INVALID_REQUEST"});
-    cases.push_back({method, "options { wait: -1 }", kInvalidArgument, "INVALID_REQUEST"});
     for (const char* options :
-         {"request_id: 'x'", "wait_timeout { seconds: 1 }", "wait_timeout { seconds: -1 }",
-          "if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
+         {"wait: 99", "wait: -1", "wait_timeout { seconds: 1 }", "wait_count: 1",
+          "wait_broker_ids: 1", "wait: WAIT_APPLIED_BY", "wait: WAIT_APPLIED_BY_COUNT",
+          "wait: WAIT_APPLIED_BY_ALL wait_timeout { seconds: -1 }",
+          "wait: WAIT_APPLIED_BY_ALL wait_timeout { seconds: 301 }",
+          "wait: WAIT_APPLIED_BY_ALL wait_timeout { nanos: 1000000000 }",
+          "wait: WAIT_APPLIED_BY_COUNT wait_count: 10001",
+          "wait: WAIT_APPLIED_BY wait_broker_ids: -1",
+          "wait: WAIT_APPLIED_BY wait_broker_ids: 1 wait_broker_ids: 1"}) {
+      cases.push_back(
+          {method, fmt::format("options {{ {} }}", options), kInvalidArgument, "INVALID_REQUEST"});
+    }
+    for (const char* options :
+         {"request_id: 'x'", "if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
       cases.push_back({method, fmt::format("options {{ {} }}", options), kUnimplemented,
                        "UNIMPLEMENTED_FIELD"});
     }
@@ -150,6 +159,23 @@ TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
         {method, "options { min_position { offset: 1 } }", kUnimplemented, "UNIMPLEMENTED_FIELD"});
   }
   ExpectRefused(cases);
+}
+
+TEST_F(BadInputTest, RefusesPositionsThatAreNone) {
+  constexpr char kAwait[] = "kvorum.v1.MetadataService/AwaitApplied";
+  // The cluster's generation is not zero.
+  ExpectRefused({
+      {kAwait, "", kFailedPrecondition, "GENERATION_MISMATCH"},
+      {kAwait, "position { offset: -1 }", kInvalidArgument, "INVALID_REQUEST"},
+      {kAwait, "position { offset: -9223372036854775808 }", kInvalidArgument, "INVALID_REQUEST"},
+      {kAwait, "position { epoch: -1 }", kInvalidArgument, "INVALID_REQUEST"},
+      {kAwait, "position { offset: 9223372036854775807 }", kFailedPrecondition,
+       "GENERATION_MISMATCH"},
+      {kAwait, "wait: 99", kInvalidArgument, "INVALID_REQUEST"},
+      {kAwait, "wait_count: 2", kInvalidArgument, "INVALID_REQUEST"},
+      {kAwait, "wait: WAIT_APPLIED_BY_ALL wait_timeout { seconds: 9223372036854775807 }",
+       kInvalidArgument, "INVALID_REQUEST"},
+  });
 }
 
 TEST_F(BadInputTest, RefusesPagesThatAreNone) {

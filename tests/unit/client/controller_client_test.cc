@@ -89,6 +89,49 @@ TEST(ControllerClientTest, ReportsAWriteThatGotLostAsUnknownAndNotAsUnavailable)
   EXPECT_EQ(leader.call_count(), 1);
 }
 
+TEST(ControllerClientTest, AWaitThatALostLeaderCutShortGoesOnWithTheNextOne) {
+  FakeController old_leader;
+  FakeController next_leader;
+  old_leader.on_put = [&](const v1::PutEntryRequest& request, v1::PutEntryResponse& response) {
+    EXPECT_EQ(request.options().wait(), v1::WAIT_APPLIED_BY);
+    v1::Propagation& propagation = *response.mutable_header()->mutable_propagation();
+    *propagation.mutable_position() = testing::At(17, 3);
+    propagation.set_outcome(v1::Propagation::OUTCOME_LEADER_CHANGED);
+    response.set_version(42);
+    return grpc::Status::OK;
+  };
+  old_leader.on_await_applied = [&](const auto&, auto&) {
+    return testing::NotController(next_leader.endpoint());
+  };
+  int asked = 0;
+  next_leader.on_await_applied = [&](const v1::AwaitAppliedRequest& request,
+                                     v1::AwaitAppliedResponse& response) {
+    EXPECT_EQ(request.cluster_id(), "cluster-a");
+    EXPECT_EQ(request.position().offset(), 17);
+    EXPECT_EQ(request.position().epoch(), 3);
+    EXPECT_EQ(request.wait(), v1::WAIT_APPLIED_BY);
+    EXPECT_EQ(request.wait_broker_ids(0), 5);
+    EXPECT_LE(request.wait_timeout().seconds(), 4) << "all leaders together have what was given";
+    v1::Propagation& propagation = *response.mutable_header()->mutable_propagation();
+    *propagation.mutable_position() = request.position();
+    // It loses the leadership, too, and wins it again.
+    propagation.set_outcome(++asked == 1 ? v1::Propagation::OUTCOME_LEADER_CHANGED
+                                         : v1::Propagation::OUTCOME_APPLIED);
+    return grpc::Status::OK;
+  };
+  ControllerClient client = MakeClient({old_leader.endpoint()}, milliseconds(10'000));
+  v1::PutEntryRequest request;
+  request.mutable_options()->set_wait(v1::WAIT_APPLIED_BY);
+  request.mutable_options()->add_wait_broker_ids(5);
+  request.mutable_options()->mutable_wait_timeout()->set_seconds(4);
+  const auto answer = client.PutEntry(request);
+  ASSERT_TRUE(answer.ok()) << ToText(answer.error());
+  EXPECT_EQ(answer->version(), 42);
+  EXPECT_EQ(answer->header().propagation().outcome(), v1::Propagation::OUTCOME_APPLIED);
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(old_leader.call_count(), 2) << "the write itself is sent once";
+}
+
 TEST(ControllerClientTest, RepeatsAReadThatGotLost) {
   FakeController leader;
   std::atomic<int> count{0};

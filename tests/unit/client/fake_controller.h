@@ -20,6 +20,7 @@
 #include "google/rpc/status.pb.h"
 #include "kvorum/v1/broker.grpc.pb.h"
 #include "kvorum/v1/entry.grpc.pb.h"
+#include "kvorum/v1/metadata.grpc.pb.h"
 #include "kvorum/v1/quorum.grpc.pb.h"
 #include "kvorum/v1/stream.grpc.pb.h"
 #include "kvorum/v1/topic.grpc.pb.h"
@@ -139,17 +140,26 @@ class FakeController {
       on_register;
   std::function<grpc::Status(const v1::HeartbeatRequest&, v1::HeartbeatResponse&)> on_heartbeat;
   std::function<grpc::Status(const v1::AcknowledgeMetadataRequest&)> on_acknowledge;
+  std::function<grpc::Status(const v1::AwaitAppliedRequest&, v1::AwaitAppliedResponse&)>
+      on_await_applied;
   std::function<grpc::Status(const v1::DescribeQuorumRequest&, v1::DescribeQuorumResponse&)>
       on_describe_quorum;
   std::function<grpc::Status(const v1::SubscribeRequest&, FakeStream&)> on_subscribe;
 
-  FakeController() : entry_(*this), topic_(*this), broker_(*this), quorum_(*this), stream_(*this) {
+  FakeController()
+      : entry_(*this),
+        topic_(*this),
+        broker_(*this),
+        metadata_(*this),
+        quorum_(*this),
+        stream_(*this) {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(&entry_);
     builder.RegisterService(&topic_);
     builder.RegisterService(&broker_);
+    builder.RegisterService(&metadata_);
     builder.RegisterService(&quorum_);
     builder.RegisterService(&stream_);
     server_ = builder.BuildAndStart();
@@ -224,6 +234,17 @@ class FakeController {
    private:
     FakeController& owner_;
   };
+  class Metadata final : public v1::MetadataService::Service {
+   public:
+    explicit Metadata(FakeController& owner) : owner_(owner) {}
+    grpc::Status AwaitApplied(Context*, const v1::AwaitAppliedRequest* request,
+                              v1::AwaitAppliedResponse* response) override {
+      return owner_.Answer(owner_.on_await_applied, *request, *response);
+    }
+
+   private:
+    FakeController& owner_;
+  };
   class Quorum final : public v1::QuorumService::Service {
    public:
     explicit Quorum(FakeController& owner) : owner_(owner) {}
@@ -251,6 +272,7 @@ class FakeController {
   Entry entry_;
   Topic topic_;
   Broker broker_;
+  Metadata metadata_;
   Quorum quorum_;
   Stream stream_;
   std::atomic<int> call_count_{0};

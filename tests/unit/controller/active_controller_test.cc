@@ -132,7 +132,7 @@ TEST_F(ActiveControllerTest, StartsFromTheCommittedStateAfterALossOfLeadership) 
   Submit(Put("b"));
   controller().Deactivate();
   log.TruncateTo(Offset(2));
-  controller().OnCommitted(now, *committed);  // as a standby: nothing to do
+  controller().OnCommitted(now, committed);  // as a standby: nothing to do
   controller().Activate(now, Epoch(9), committed);
   EXPECT_EQ(controller().latest()->StateHash(), committed->StateHash());
   v1::PutEntryRequest if_absent = Put("b");
@@ -202,7 +202,7 @@ TEST_F(ActiveControllerTest, DoesNothingAsAStandby) {
   EXPECT_FALSE(controller().is_active());
   EXPECT_EQ(controller().NextDeadline(), kNever);
   controller().HandleTimer(now);
-  controller().OnCommitted(now, *committed);
+  controller().OnCommitted(now, committed);
   controller().Deactivate();
   EXPECT_TRUE(log.batches.empty());
 }
@@ -236,7 +236,7 @@ TEST_F(ActiveControllerDeathTest, DiesIfTheCommittedStateIsNotThePlannedOne) {
   MetadataDelta delta(*committed);
   delta.Replay(other, Offset(1));
   const auto image = delta.Apply({Offset(2), kEpoch, 0});
-  EXPECT_DEATH(controller().OnCommitted(now, *image), "was planned with hash");
+  EXPECT_DEATH(controller().OnCommitted(now, image), "was planned with hash");
 }
 
 TEST_F(ActiveControllerDeathTest, DiesOnASecondActivation) {

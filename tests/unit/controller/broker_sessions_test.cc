@@ -80,7 +80,7 @@ TEST_F(BrokerSessionsTest, FixesTheUnfenceTargetOncePerSession) {
 
 TEST_F(BrokerSessionsTest, ForgetsWhatIsRemoved) {
   sessions.Touch(kOne, kEpoch, Offset(5));
-  sessions.SetRejection(kOne, "offset 3: no");
+  sessions.SetRejection(kOne, Offset(3), "offset 3: no");
   EXPECT_EQ(sessions.LastRejection(kOne), "offset 3: no");
   EXPECT_EQ(sessions.EpochOf(kOne), kEpoch);
   sessions.Remove(kOne);

@@ -106,7 +106,7 @@ class ControllerFixture : public testing::Test {
       provenance = {batch.end_offset(), batch.epoch, batch.wall_ms};
     }
     committed = delta.Apply(provenance);
-    controller().OnCommitted(now, *committed);
+    controller().OnCommitted(now, committed);
   }
   void CommitAll() { Commit(log.log_end_offset()); }
 

@@ -22,20 +22,11 @@ TEST(WriteOptionsTest, FieldsOfALaterReleaseAreRefusedNotIgnored) {
   options.set_request_id("x");
   EXPECT_THAT(CheckWriteOptions(options), refused);
   options.Clear();
-  options.mutable_wait_timeout();
-  EXPECT_THAT(CheckWriteOptions(options), refused);
-  options.Clear();
   options.mutable_if_unchanged_since();
   EXPECT_THAT(CheckWriteOptions(options), refused);
   options.Clear();
   options.set_reason("x");
   EXPECT_THAT(CheckWriteOptions(options), refused);
-}
-
-TEST(WriteOptionsTest, UnknownWaitsAreInvalid) {
-  v1::WriteOptions options;
-  options.set_wait(static_cast<v1::Wait>(2));
-  EXPECT_THAT(CheckWriteOptions(options), HasReason(ErrorReason::kInvalidRequest));
 }
 
 TEST(ReadOptionsTest, KnowsBothConsistenciesAndNoMinPosition) {
