@@ -70,9 +70,6 @@ absl::Status CheckReadOptions(const v1::ReadOptions& options) {
                                  "CONSISTENCY_LINEARIZABLE or CONSISTENCY_LOCAL",
                                  static_cast<int>(options.consistency())));
   }
-  if (options.has_min_position()) {
-    return NotYet("options.min_position");
-  }
   return absl::OkStatus();
 }
 

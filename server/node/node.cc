@@ -8,6 +8,7 @@
 #include "server/base/check.h"
 #include "server/base/errors.h"
 #include "server/base/mutants.h"
+#include "server/base/status_macros.h"
 #include "server/metadata/commands.h"
 #include "server/metadata/request_checks.h"
 #include "server/node/control_codec.h"
@@ -23,10 +24,6 @@ raft::RaftConfig WithCodec(raft::RaftConfig config) {
   config.encode_voters = EncodeVoterSet;
   config.decode_control = DecodeVoterSet;
   return config;
-}
-
-absl::Status ShuttingDown() {
-  return MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one");
 }
 
 bool IsEmpty(const raft::Effects& effects) {
@@ -169,6 +166,10 @@ void Node::HandleSendFailure(Now now, NodeId to, raft::CorrelationId id,
 
 // --- from brokers and clients ---
 
+absl::Status Node::ShuttingDown() {
+  return MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one");
+}
+
 absl::Status Node::CheckCluster(const std::string& cluster_id) const {
   if (cluster_id.empty() || cluster_id == config_.raft.cluster_id) {
     return absl::OkStatus();
@@ -262,7 +263,7 @@ void Node::HandleAwaitApplied(Now now, const v1::AwaitAppliedRequest& request, T
       });
 }
 
-absl::Status Node::CheckIsOnLog(const v1::Position& position) const {
+absl::Status Node::CheckIsPosition(const v1::Position& position) const {
   if (position.offset() < 0 || position.epoch() < 0) {
     return MakeError(ErrorReason::kInvalidRequest,
                      fmt::format("position offset {} epoch {}: neither may be negative",
@@ -274,6 +275,11 @@ absl::Status Node::CheckIsOnLog(const v1::Position& position) const {
                                  "recovered since, and what was written there may be lost",
                                  position.generation(), config_.raft.generation));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Node::CheckIsOnLog(const v1::Position& position) const {
+  KVORUM_RETURN_IF_ERROR(CheckIsPosition(position));
   if (core_.EpochBelow(Offset(position.offset())) == Epoch(position.epoch())) {
     return absl::OkStatus();
   }
@@ -303,94 +309,6 @@ void Node::HandleBrokerReport(Now now, controller::BrokerReport report,
         }
         done(std::move(reply));
       });
-}
-
-void Node::HandleQuery(Now now, controller::Query query, Done<controller::QueryReply> done) {
-  const absl::Status status = std::visit(
-      [this](const auto& request) {
-        absl::Status checked = CheckCluster(request.cluster_id());
-        return checked.ok() ? CheckReadOptions(request.options()) : checked;
-      },
-      query);
-  if (!status.ok()) {
-    done(status);
-    return;
-  }
-  const bool is_local = std::visit(
-      [](const auto& request) { return request.options().consistency() == v1::CONSISTENCY_LOCAL; },
-      query);
-  if (is_local) {
-    if (has_caught_up_) {
-      AnswerQuery(query, done);
-    } else {
-      // After a restart nothing is known to be committed yet: an empty answer would be a lie.
-      done(MakeError(ErrorReason::kLeaderNotAvailable,
-                     "this controller does not yet know what is committed; try again shortly"));
-    }
-    return;
-  }
-  ConfirmLeadership(now, [this, query = std::move(query), done = std::move(done)](
-                             Now, absl::StatusOr<Offset> read_offset) mutable {
-    if (!read_offset.ok()) {
-      done(read_offset.status());
-    } else if (*read_offset <= applier_.applied_end()) {
-      AnswerQuery(query, done);
-    } else if (is_raft_stopping_) {
-      done(ShuttingDown());
-    } else {
-      waiting_queries_.emplace(*read_offset, WaitingQuery{std::move(query), std::move(done)});
-    }
-  });
-}
-
-void Node::AnswerQuery(const controller::Query& query,
-                       const Done<controller::QueryReply>& done) const {
-  const QueryContext context{*applier_.image(), controller_.liveness()};
-  absl::StatusOr<controller::QueryReply> reply = std::visit(
-      [this, &context](const auto& request) -> absl::StatusOr<controller::QueryReply> {
-        auto response = kvorum::Query(context, request);
-        if (!response.ok()) {
-          return std::move(response).status();
-        }
-        *response->mutable_header() = MakeHeader();
-        return controller::QueryReply(*std::move(response));
-      },
-      query);
-  done(std::move(reply));
-}
-
-void Node::AnswerWaitingQueries() {
-  while (!waiting_queries_.empty() && waiting_queries_.begin()->first <= applier_.applied_end()) {
-    const WaitingQuery waiting = std::move(waiting_queries_.begin()->second);
-    waiting_queries_.erase(waiting_queries_.begin());
-    AnswerQuery(waiting.query, waiting.done);
-  }
-}
-
-void Node::ConfirmLeadership(Now now, ReadWaiter waiter) {
-  if (is_draining_ || executor_.failed()) {
-    waiter(now, ShuttingDown());
-    return;
-  }
-  if (!core_.is_leader()) {
-    waiter(now, NotLeader());
-    return;
-  }
-  ++last_read_;
-  confirming_.emplace(last_read_, std::move(waiter));
-  Step(now, raft::ConfirmLeadership{last_read_});
-}
-
-void Node::OnReadConfirmed(Now now, const raft::ReadConfirmed& read) {
-  const auto it = confirming_.find(read.token);
-  KVORUM_CHECK(it != confirming_.end(), "read {} was confirmed twice", read.token);
-  const ReadWaiter waiter = std::move(it->second);
-  confirming_.erase(it);
-  if (read.confirmed) {
-    waiter(now, read.read_offset);
-  } else {
-    waiter(now, NotLeader());
-  }
 }
 
 void Node::HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
@@ -610,6 +528,7 @@ void Node::HandleTimer(Now now) {
   if (IsActiveLeader()) {
     controller_.HandleTimer(now);
   }
+  ExpireQueries(now);
   Step(now, raft::TimerFired{});
   MaybeMakeSnapshot(now);
 }
@@ -618,7 +537,7 @@ TimePoint Node::NextDeadline() const {
   if (executor_.failed()) {
     return kNever;
   }
-  return std::min({core_.NextDeadline(), controller_.NextDeadline(),
+  return std::min({core_.NextDeadline(), controller_.NextDeadline(), next_query_deadline_,
                    is_draining_ ? kNever : snapshots_.NextDeadline(),
                    is_raft_stopping_ ? kNever : drain_deadline_});
 }
@@ -638,9 +557,7 @@ void Node::MaybeFinishDraining(Now now) {
   }
   is_raft_stopping_ = true;
   Step(now, raft::BeginShutdown{});
-  for (auto& [offset, waiting] : std::exchange(waiting_queries_, {})) {
-    waiting.done(ShuttingDown());
-  }
+  FailWaitingQueries(ShuttingDown());
 }
 
 bool Node::is_shut_down() const {

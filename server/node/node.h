@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -12,6 +13,7 @@
 #include "kvorum/v1/maintenance.pb.h"
 #include "kvorum/v1/metadata.pb.h"
 #include "kvorum/v1/quorum.pb.h"
+#include "kvorum/v1/raft.pb.h"
 #include "server/base/random.h"
 #include "server/base/time.h"
 #include "server/controller/active_controller.h"
@@ -69,6 +71,9 @@ class Node {
   void HandleRaftResponse(Now now, NodeId from, raft::CorrelationId id,
                           raft::RaftResponse response);
   void HandleSendFailure(Now now, NodeId to, raft::CorrelationId id, raft::SendFailure failure);
+  // Asked by a follower that has a linearizable read to answer.
+  void HandleReadBarrier(Now now, const v1::ReadBarrierRequest& request,
+                         Done<v1::ReadBarrierResponse> done);
 
   // --- from brokers and clients ---
   // `deadline` is when the caller stops waiting; kNever: the default of the controller's config.
@@ -77,7 +82,9 @@ class Node {
   // As a command's wait would, for a position.
   void HandleAwaitApplied(Now now, const v1::AwaitAppliedRequest& request, TimePoint deadline,
                           Done<v1::AwaitAppliedResponse> done);
-  void HandleQuery(Now now, controller::Query query, Done<controller::QueryReply> done);
+  // On any node; see v1::ReadOptions. At `deadline` at the latest there is an answer.
+  void HandleQuery(Now now, controller::Query query, Done<controller::QueryReply> done,
+                   TimePoint deadline = kNever);
   void HandleBrokerReport(Now now, controller::BrokerReport report,
                           Done<controller::BrokerReportReply> done);
   void HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
@@ -120,23 +127,36 @@ class Node {
   struct WaitingQuery {
     controller::Query query;
     Done<controller::QueryReply> done;
+    TimePoint deadline;
   };
   using ReadWaiter = std::function<void(Now, absl::StatusOr<Offset>)>;
 
   void Step(Now now, raft::Event event);
+  static absl::Status ShuttingDown();
   absl::Status CheckCluster(const std::string& cluster_id) const;
   // The active controller, and raft still leads its epoch.
   bool IsActiveLeader() const;
   absl::Status CheckCanLead() const;  // OK only on the active controller
   absl::Status NotLeader() const;
+  absl::Status CheckIsPosition(const v1::Position& position) const;
   absl::Status CheckIsOnLog(const v1::Position& position) const;
   void LearnEndpoint(NodeId peer, const std::string& endpoint);
 
   // Asks raft to confirm the leadership; `waiter` gets the offset a read must reflect.
   void ConfirmLeadership(Now now, ReadWaiter waiter);
   void OnReadConfirmed(Now now, const raft::ReadConfirmed& read);
+  absl::Status CheckQuery(const controller::Query& query) const;
+  absl::Status CheckIsReached(const v1::Position& position) const;  // when that much is applied
+  // Answers once everything below `offset`, and what the query itself asks for, is applied.
+  void AnswerAt(Now now, Offset offset, WaitingQuery waiting);
   void AnswerQuery(const controller::Query& query, const Done<controller::QueryReply>& done) const;
   void AnswerWaitingQueries();
+  void ExpireQueries(Now now);
+  // A follower asks the leader for a barrier: one at a time, each for all reads that came before.
+  void ReadBehindBarrier(Now now, WaitingQuery waiting);
+  void MaybeSendBarrier(Now now);
+  void OnBarrier(Now now, const absl::StatusOr<v1::ReadBarrierResponse>& response);
+  void FailWaitingQueries(const absl::Status& status);
 
   void ApplyCommitted(Now now);
   void OnCommittedRead(Now now, const absl::StatusOr<std::vector<RecordBatch>>& batches);
@@ -166,6 +186,10 @@ class Node {
   raft::ReadToken last_read_{0};
   std::map<raft::ReadToken, ReadWaiter> confirming_;
   std::multimap<Offset, WaitingQuery> waiting_queries_;  // by the offset they must reflect
+  TimePoint next_query_deadline_ = kNever;               // of those; no later than the first
+  std::vector<WaitingQuery> before_barrier_;             // wait for the next barrier
+  std::vector<WaitingQuery> behind_barrier_;             // wait for the one in flight
+  bool is_barrier_in_flight_ = false;
   publish::LeaderView published_leader_;
   bool has_caught_up_ = false;  // once, with what was known to be committed
   bool is_ready_ = false;       // as last told to the observer

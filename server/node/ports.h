@@ -5,6 +5,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kvorum/v1/raft.pb.h"
 #include "server/base/time.h"
 #include "server/metadata/metadata_image.h"
 #include "server/publish/committed_update.h"
@@ -23,6 +25,13 @@ class PeerTransport {
  public:
   virtual ~PeerTransport() = default;
   virtual void Send(raft::SendRequest request) = 0;
+
+  // Asks `leader` for a read barrier, beside what raft has in flight. `done` comes once, on any
+  // thread, never inside the call. False: this transport carries none, and `done` is dropped.
+  using BarrierDone = std::function<void(absl::StatusOr<v1::ReadBarrierResponse>)>;
+  virtual bool SendReadBarrier(const raft::Voter&, v1::ReadBarrierRequest, BarrierDone) {
+    return false;
+  }
 };
 
 // The thread (or the virtual processor) a node lives on.

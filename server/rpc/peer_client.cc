@@ -26,6 +26,9 @@ struct PeerClient::Call {
 
 namespace {
 
+// A leader that leads has a majority's echoes within a round trip or two.
+constexpr Duration kBarrierTimeout = std::chrono::seconds(1);
+
 // Each method of RaftService: its types and its stub function.
 struct VoteMethod {
   using Core = raft::VoteRequest;
@@ -160,6 +163,42 @@ void PeerClient::Start(const typename Method::Core& request, const raft::SendReq
                    }
                    OnFinished(call, status, std::move(response));
                  });
+}
+
+struct PeerClient::BarrierCall : PeerClient::Call {
+  v1::ReadBarrierRequest request;
+  v1::ReadBarrierResponse response;
+};
+
+bool PeerClient::SendReadBarrier(const raft::Voter& leader, v1::ReadBarrierRequest request,
+                                 BarrierDone done) {
+  const auto call = std::make_shared<BarrierCall>();
+  call->to = leader.key.node_id;
+  call->request = std::move(request);
+  call->context.set_deadline(gpr_time_from_nanos(kBarrierTimeout.count(), GPR_TIMESPAN));
+  std::shared_ptr<v1::RaftService::Stub> stub;
+  {
+    MutexLock lock(mutex_);
+    if (stopping_) {
+      return false;
+    }
+    stub = FindOrConnect(leader).stub;
+    calls_.insert(call);
+  }
+  stub->async()->ReadBarrier(
+      &call->context, &call->request, &call->response,
+      [this, call, done = std::move(done)](const grpc::Status& status) {
+        if (status.ok()) {
+          done(std::move(call->response));
+        } else {
+          // The reads behind it are told to try the leader themselves.
+          done(absl::UnavailableError(absl::string_view(status.error_message())));
+        }
+        MutexLock lock(mutex_);
+        calls_.erase(call);
+        calls_changed_.NotifyAll();
+      });
+  return true;
 }
 
 PeerClient::Peer& PeerClient::FindOrConnect(const raft::Voter& voter) {

@@ -26,6 +26,9 @@ class PeerClient : public PeerTransport {
   ~PeerClient() override;
 
   void Send(raft::SendRequest request) override EXCLUDES_LOCK(mutex_);
+  // Replaces nothing and is replaced by nothing.
+  bool SendReadBarrier(const raft::Voter& leader, v1::ReadBarrierRequest request,
+                       BarrierDone done) override EXCLUDES_LOCK(mutex_);
 
   // Cancels what is in flight and waits for it. Later requests are dropped. Idempotent; not from
   // gRPC's threads.
@@ -35,6 +38,7 @@ class PeerClient : public PeerTransport {
   struct Call;
   template <typename Method>
   struct TypedCall;
+  struct BarrierCall;
   using CallPointer = std::shared_ptr<Call>;
 
   // One controller we talk to.

@@ -60,4 +60,18 @@ grpc::ServerUnaryReactor* RaftServiceImpl::FetchSnapshot(grpc::CallbackServerCon
   return Handle<raft::FetchSnapshotResponse>(runner_, context, request, response);
 }
 
+grpc::ServerUnaryReactor* RaftServiceImpl::ReadBarrier(grpc::CallbackServerContext* context,
+                                                       const v1::ReadBarrierRequest* request,
+                                                       v1::ReadBarrierResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  runner_.SubmitReadBarrier(
+      *request, [reactor, response](const absl::StatusOr<v1::ReadBarrierResponse>& answer) {
+        if (answer.ok()) {
+          *response = *answer;
+        }
+        reactor->Finish(ToGrpcStatus(answer.status()));
+      });
+  return reactor;
+}
+
 }  // namespace kvorum::rpc

@@ -27,6 +27,9 @@ class RaftServiceImpl final : public v1::RaftService::CallbackService {
   grpc::ServerUnaryReactor* FetchSnapshot(grpc::CallbackServerContext* context,
                                           const v1::FetchSnapshotRequest* request,
                                           v1::FetchSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* ReadBarrier(grpc::CallbackServerContext* context,
+                                        const v1::ReadBarrierRequest* request,
+                                        v1::ReadBarrierResponse* response) override;
 
  private:
   NodeRunner& runner_;

@@ -37,7 +37,8 @@ class UnaryCalls {
   grpc::ServerUnaryReactor* Query(std::string_view method, grpc::CallbackServerContext* context,
                                   const Request* request, Response* response) {
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    runner_.SubmitQuery(Take(request), Replier<controller::QueryReply>(method, reactor, response));
+    runner_.SubmitQuery(Take(request), DeadlineFromSystemTime(context->deadline()),
+                        Replier<controller::QueryReply>(method, reactor, response));
     return reactor;
   }
 

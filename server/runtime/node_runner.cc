@@ -67,10 +67,20 @@ void NodeRunner::SubmitAwaitApplied(v1::AwaitAppliedRequest request, TimePoint d
          });
 }
 
-void NodeRunner::SubmitQuery(controller::Query query, Node::Done<controller::QueryReply> done) {
+void NodeRunner::SubmitQuery(controller::Query query, TimePoint deadline,
+                             Node::Done<controller::QueryReply> done) {
   Submit(Lane::kClient, std::move(done),
-         [this, query = std::move(query)](Now now, auto& reply) mutable {
-           node_->HandleQuery(now, std::move(query), std::move(reply));
+         [this, query = std::move(query), deadline](Now now, auto& reply) mutable {
+           node_->HandleQuery(now, std::move(query), std::move(reply), deadline);
+         });
+}
+
+void NodeRunner::SubmitReadBarrier(v1::ReadBarrierRequest request,
+                                   Node::Done<v1::ReadBarrierResponse> done) {
+  // One of them stands for many reads.
+  Submit(Lane::kUrgent, std::move(done),
+         [this, request = std::move(request)](Now now, auto& reply) {
+           node_->HandleReadBarrier(now, request, std::move(reply));
          });
 }
 

@@ -149,7 +149,8 @@ const std::vector<std::string>& ClientMethods() {
 const std::vector<std::string>& RaftMethods() {
   static const auto& methods = *new std::vector<std::string>{
       "kvorum.v1.RaftService/Vote", "kvorum.v1.RaftService/BeginQuorumEpoch",
-      "kvorum.v1.RaftService/EndQuorumEpoch", "kvorum.v1.RaftService/Fetch"};
+      "kvorum.v1.RaftService/EndQuorumEpoch", "kvorum.v1.RaftService/Fetch",
+      "kvorum.v1.RaftService/ReadBarrier"};
   return methods;
 }
 

@@ -155,8 +155,11 @@ TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
   }
   for (const std::string& method : QueryMethods()) {
     cases.push_back({method, "options { consistency: 77 }", kInvalidArgument, "INVALID_REQUEST"});
-    cases.push_back(
-        {method, "options { min_position { offset: 1 } }", kUnimplemented, "UNIMPLEMENTED_FIELD"});
+    // The cluster's generation is not zero.
+    cases.push_back({method, "options { min_position { offset: 1 } }", kFailedPrecondition,
+                     "GENERATION_MISMATCH"});
+    cases.push_back({method, "options { min_position { offset: -1 } }", kInvalidArgument,
+                     "INVALID_REQUEST"});
   }
   ExpectRefused(cases);
 }
@@ -352,11 +355,10 @@ TEST_F(BadInputTest, ResetsASubscriberWhosePositionIsNoPlaceInTheLog) {
   EXPECT_EQ(reader.Snapshot().entries().at("k"), "v");
 }
 
-TEST_F(BadInputTest, AFollowerRefusesWritesAndLinearizableReadsAndNamesTheLeader) {
+TEST_F(BadInputTest, AFollowerRefusesWritesAndNamesTheLeader) {
   const int follower = (leader_ + 1) % cluster_.size();
   const auto channel = MakeRawChannel(cluster_.endpoint(follower));
   std::vector<std::string> methods = CommandMethods();
-  methods.insert(methods.end(), QueryMethods().begin(), QueryMethods().end());
   methods.insert(methods.end(), {kHeartbeat, kAcknowledge});
   for (const std::string& method : methods) {
     const RawAnswer answer = Call(channel, {.method = method, .bytes = ""});

@@ -29,16 +29,13 @@ TEST(WriteOptionsTest, FieldsOfALaterReleaseAreRefusedNotIgnored) {
   EXPECT_THAT(CheckWriteOptions(options), refused);
 }
 
-TEST(ReadOptionsTest, KnowsBothConsistenciesAndNoMinPosition) {
+TEST(ReadOptionsTest, KnowsBothConsistenciesAndNoOther) {
   v1::ReadOptions options;
   EXPECT_TRUE(CheckReadOptions(options).ok());
   options.set_consistency(v1::CONSISTENCY_LOCAL);
   EXPECT_TRUE(CheckReadOptions(options).ok());
   options.set_consistency(static_cast<v1::Consistency>(3));
   EXPECT_THAT(CheckReadOptions(options), HasReason(ErrorReason::kInvalidRequest));
-  options.Clear();
-  options.mutable_min_position();
-  EXPECT_THAT(CheckReadOptions(options), HasReason(ErrorReason::kUnimplementedField));
 }
 
 // The table of server/base/errors.cc and error.proto are one list in two places.

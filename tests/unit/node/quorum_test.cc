@@ -67,6 +67,7 @@ TEST_F(QuorumTest, SendsClientsOfAFollowerToTheLeader) {
   Begin();
   Put("key", "value");
   const CommandAnswer put = cluster.Submit(follower, PutRequest("key", "value"));
+  cluster.at(follower).carries_barriers = false;
   const QueryAnswer get = cluster.Query(follower, GetRequest("key"));
   EXPECT_EQ(get->reason(), ErrorReason::kNotController);
   ASSERT_EQ(put->reason(), ErrorReason::kNotController);

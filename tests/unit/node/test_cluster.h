@@ -78,6 +78,23 @@ class TestController : public NodeHost,
   void OnStorageFailure(const absl::Status& status) override { failures.push_back(status); }
   // PeerTransport
   void Send(raft::SendRequest request) override { sent.push_back({std::move(request)}); }
+  bool SendReadBarrier(const raft::Voter& leader, v1::ReadBarrierRequest request,
+                       BarrierDone done) override {
+    if (!carries_barriers) {
+      return false;
+    }
+    barriers.push_back({leader.key.node_id.value(), std::move(request), std::move(done)});
+    ++barrier_count;
+    return true;
+  }
+  struct Barrier {
+    int32_t to;
+    v1::ReadBarrierRequest request;
+    BarrierDone done;
+  };
+  bool carries_barriers = true;
+  std::deque<Barrier> barriers;  // on their way
+  int barrier_count = 0;
   // NodeObserver
   void OnRaftTrace(const raft::RaftTrace&) override {}
   void OnLeadership(const raft::LeadershipChange&) override {}
@@ -194,6 +211,7 @@ class TestCluster {
           any |= machine->storage().CompleteNextRead();
         }
         any |= Deliver(*machine);
+        any |= DeliverBarriers(*machine);
       }
       if (!any && !DeliverResponse()) {
         return;
@@ -261,9 +279,9 @@ class TestCluster {
     at(id).node().HandleCommand(now, command, deadline, Into(answer));
     return answer;
   }
-  QueryAnswer Query(int32_t id, const controller::Query& query) {
+  QueryAnswer Query(int32_t id, const controller::Query& query, TimePoint deadline = kNever) {
     auto answer = std::make_shared<Answer<controller::QueryReply>>();
-    at(id).node().HandleQuery(now, query, Into(answer));
+    at(id).node().HandleQuery(now, query, Into(answer), deadline);
     return answer;
   }
 
@@ -311,6 +329,21 @@ class TestCluster {
                                         responses_.push_back({sender, to, id, std::move(r)});
                                       });
       at(to).node().Execute(now);
+    }
+    return any;
+  }
+
+  bool DeliverBarriers(TestController& from) {
+    const bool any = !from.barriers.empty();
+    while (!from.barriers.empty()) {
+      TestController::Barrier barrier = std::move(from.barriers.front());
+      from.barriers.pop_front();
+      if (!is_up(barrier.to)) {
+        barrier.done(absl::UnavailableError("down"));
+        continue;
+      }
+      at(barrier.to).node().HandleReadBarrier(now, barrier.request, barrier.done);
+      at(barrier.to).node().Execute(now);
     }
     return any;
   }
