@@ -2,49 +2,12 @@
 
 #include <fmt/core.h>
 
-#include <string_view>
 #include <utility>
+
+#include "client/entity_hash.h"
 
 namespace kvorum::client {
 namespace {
-
-// 64-bit FNV-1a of one entity's fields, finished so that sums of hashes keep their spread.
-class EntityHash {
- public:
-  explicit EntityHash(char kind) { AddByte(static_cast<unsigned char>(kind)); }
-
-  EntityHash& Add(int64_t value) {
-    const uint64_t bits = static_cast<uint64_t>(value);
-    for (int shift = 0; shift < 64; shift += 8) {
-      AddByte(static_cast<unsigned char>(bits >> shift));
-    }
-    return *this;
-  }
-  EntityHash& Add(std::string_view text) {
-    Add(static_cast<int64_t>(text.size()));
-    for (const char c : text) {
-      AddByte(static_cast<unsigned char>(c));
-    }
-    return *this;
-  }
-  EntityHash& Add(const std::vector<int32_t>& ids) {
-    Add(static_cast<int64_t>(ids.size()));
-    for (const int32_t id : ids) {
-      Add(int64_t{id});
-    }
-    return *this;
-  }
-  uint64_t Finish() const {
-    uint64_t hash = hash_ ^ (hash_ >> 33);
-    hash *= 0xff51afd7ed558ccdULL;
-    return hash ^ (hash >> 33);
-  }
-
- private:
-  void AddByte(unsigned char byte) { hash_ = (hash_ ^ byte) * 0x100000001b3ULL; }
-
-  uint64_t hash_ = 0xcbf29ce484222325ULL;
-};
 
 uint64_t HashBroker(int32_t id, const CachedBroker& broker) {
   EntityHash hash('b');
@@ -52,6 +15,9 @@ uint64_t HashBroker(int32_t id, const CachedBroker& broker) {
   hash.Add(int64_t{broker.fenced});
   for (const v1::Endpoint& endpoint : broker.endpoints) {
     hash.Add(endpoint.name()).Add(endpoint.host()).Add(int64_t{endpoint.port()});
+  }
+  for (const v1::SupportedFeature& feature : broker.features) {
+    hash.Add(feature.name()).Add(int64_t{feature.min_level()}).Add(int64_t{feature.max_level()});
   }
   return hash.Finish();
 }
@@ -68,8 +34,15 @@ uint64_t HashPartition(const std::string& topic_id, int32_t index, const CachedP
   return hash.Finish();
 }
 
-uint64_t HashEntry(const std::string& key, const CachedEntry& entry) {
-  return EntityHash('e').Add(key).Add(entry.value).Add(entry.version).Finish();
+using EntryName = std::pair<std::string, std::string>;  // namespace and key
+
+uint64_t HashEntry(const EntryName& name, const CachedEntry& entry) {
+  EntityHash hash('e');
+  hash.Add(name.first).Add(name.second).Add(entry.value).Add(entry.version);
+  if (entry.owner.has_value()) {
+    hash.Add(int64_t{entry.owner->broker_id()}).Add(entry.owner->broker_epoch());
+  }
+  return hash.Finish();
 }
 
 std::vector<int32_t> ToVector(const google::protobuf::RepeatedField<int32_t>& ids) {
@@ -106,6 +79,17 @@ class MetadataCache::State {
         return ApplyEntry(record.entry());
       case v1::MetadataRecord::kRemoveEntry:
         return ApplyRemoveEntry(record.remove_entry());
+      case v1::MetadataRecord::kConfig:
+      case v1::MetadataRecord::kRemoveConfig:
+      case v1::MetadataRecord::kClientQuota:
+      case v1::MetadataRecord::kRemoveClientQuota:
+      case v1::MetadataRecord::kAccessControlEntry:
+      case v1::MetadataRecord::kRemoveAccessControlEntry:
+      case v1::MetadataRecord::kUserScramCredential:
+      case v1::MetadataRecord::kRemoveUserScramCredential:
+      case v1::MetadataRecord::kFeatureLevel:
+      case v1::MetadataRecord::kProducerIds:
+        return settings_.Apply(record);
       case v1::MetadataRecord::RECORD_NOT_SET:
         break;
     }
@@ -120,12 +104,14 @@ class MetadataCache::State {
       snapshot->topics.emplace_hint(snapshot->topics.end(), name, slot.topic);
     }
     snapshot->entries = entries_;
-    snapshot->digest = digest_;
+    snapshot->namespace_entries = namespace_entries_;
+    snapshot->settings = settings_.Share();
+    snapshot->digest = digest();
     ++snapshot_count_;
     return snapshot;
   }
 
-  uint64_t digest() const { return digest_; }
+  uint64_t digest() const { return digest_ + settings_.digest(); }
 
  private:
   struct TopicSlot {
@@ -139,6 +125,7 @@ class MetadataCache::State {
     broker.incarnation_id = record.incarnation_id();
     broker.endpoints.assign(record.endpoints().begin(), record.endpoints().end());
     broker.rack = record.rack();
+    broker.features.assign(record.features().begin(), record.features().end());
     broker.fenced = record.fenced();
     const auto known = brokers_.find(record.broker_id());
     if (known != brokers_.end()) {
@@ -198,6 +185,7 @@ class MetadataCache::State {
       digest_ -= HashPartition(topic.id, index, partition);
     }
     digest_ -= HashTopic(topic);
+    settings_.RemoveTopic(topic.name);
     topics_.erase(slot);
     names_.erase(name);
     return std::nullopt;
@@ -245,30 +233,54 @@ class MetadataCache::State {
     return std::nullopt;
   }
 
+  using EntryPtr = std::shared_ptr<const CachedEntry>;
+
+  // Where the entry is kept, made if it is not there; null when `name` is not there and only looked
+  // for.
+  EntryPtr* FindEntry(const EntryName& name, bool is_made) {
+    if (name.first.empty()) {
+      const auto known = entries_.find(name.second);
+      return known != entries_.end() ? &known->second
+                                     : (is_made ? &entries_[name.second] : nullptr);
+    }
+    const auto known = namespace_entries_.find(name);
+    return known != namespace_entries_.end() ? &known->second
+                                             : (is_made ? &namespace_entries_[name] : nullptr);
+  }
+
   Problem ApplyEntry(const v1::EntryRecord& record) {
     auto entry = std::make_shared<CachedEntry>();
     entry->value = record.value();
     entry->version = record.version();
-    const auto known = entries_.find(record.key());
-    if (known != entries_.end()) {
-      if (known->second->version >= record.version()) {
-        return fmt::format("entry {} goes from version {} to {}", record.key(),
-                           known->second->version, record.version());
-      }
-      digest_ -= HashEntry(known->first, *known->second);
+    if (record.has_owner()) {
+      entry->owner = record.owner();
     }
-    digest_ += HashEntry(record.key(), *entry);
-    entries_[record.key()] = std::move(entry);
+    const EntryName name(record.namespace_(), record.key());
+    EntryPtr& known = *FindEntry(name, /*is_made=*/true);
+    if (known != nullptr) {
+      if (known->version >= record.version()) {
+        return fmt::format("entry {} goes from version {} to {}", record.key(), known->version,
+                           record.version());
+      }
+      digest_ -= HashEntry(name, *known);
+    }
+    digest_ += HashEntry(name, *entry);
+    known = std::move(entry);
     return std::nullopt;
   }
 
   Problem ApplyRemoveEntry(const v1::RemoveEntryRecord& record) {
-    const auto known = entries_.find(record.key());
-    if (known == entries_.end()) {
+    const EntryName name(record.namespace_(), record.key());
+    const EntryPtr* known = FindEntry(name, /*is_made=*/false);
+    if (known == nullptr) {
       return fmt::format("entry {} does not exist", record.key());
     }
-    digest_ -= HashEntry(known->first, *known->second);
-    entries_.erase(known);
+    digest_ -= HashEntry(name, **known);
+    if (name.first.empty()) {
+      entries_.erase(name.second);
+    } else {
+      namespace_entries_.erase(name);
+    }
     return std::nullopt;
   }
 
@@ -293,7 +305,9 @@ class MetadataCache::State {
   std::map<int32_t, CachedBroker> brokers_;
   std::map<std::string, TopicSlot> topics_;   // by name
   std::map<std::string, std::string> names_;  // by topic id
-  std::map<std::string, std::shared_ptr<const CachedEntry>> entries_;
+  std::map<std::string, EntryPtr> entries_;   // of the default namespace
+  std::map<EntryName, EntryPtr> namespace_entries_;
+  SettingsState settings_;
   uint64_t digest_ = 0;
   uint64_t snapshot_count_ = 0;
 };

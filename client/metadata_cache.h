@@ -6,8 +6,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "client/cached_settings.h"
 #include "client/stream_assembler.h"
 #include "kvorum/v1/record.pb.h"
 
@@ -18,6 +20,7 @@ struct CachedBroker {
   std::string incarnation_id;  // 16 bytes
   std::vector<v1::Endpoint> endpoints;
   std::string rack;
+  std::vector<v1::SupportedFeature> features;
   bool fenced = true;
 };
 
@@ -39,14 +42,19 @@ struct CachedTopic {
 struct CachedEntry {
   std::string value;
   int64_t version = 0;
+  std::optional<v1::EntryOwner> owner;  // whose session it lives with
 };
 
 // The metadata at one position. Immutable.
 struct MetadataSnapshot {
   v1::Position position;
   std::map<int32_t, CachedBroker> brokers;
-  std::map<std::string, std::shared_ptr<const CachedTopic>> topics;  // by name
-  std::map<std::string, std::shared_ptr<const CachedEntry>> entries;
+  std::map<std::string, std::shared_ptr<const CachedTopic>> topics;   // by name
+  std::map<std::string, std::shared_ptr<const CachedEntry>> entries;  // of the default namespace
+  // The others, by namespace and key.
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const CachedEntry>>
+      namespace_entries;
+  std::shared_ptr<const CachedSettings> settings = std::make_shared<const CachedSettings>();
   // Of everything above but the position: equal where the contents are equal, in any process.
   uint64_t digest = 0;
 };

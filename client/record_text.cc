@@ -27,6 +27,15 @@ std::string EndpointsText(const v1::RegisterBrokerRecord& record) {
   return text;
 }
 
+std::string FeaturesText(const v1::RegisterBrokerRecord& record) {
+  std::string text;
+  for (const v1::SupportedFeature& feature : record.features()) {
+    text += fmt::format("{}{}:{}-{}", text.empty() ? " features=" : ",", feature.name(),
+                        feature.min_level(), feature.max_level());
+  }
+  return text;
+}
+
 std::string Fields(const v1::PartitionRecord& r) {
   return fmt::format(
       "topic_id={} partition={} leader={} isr={} replicas={} leader_epoch={} "
@@ -44,12 +53,116 @@ std::string Fields(const v1::PartitionChangeRecord& r) {
 }
 
 std::string Fields(const v1::RegisterBrokerRecord& r) {
-  return fmt::format("broker={} epoch={} incarnation={} endpoints={} rack={} fenced={}",
+  return fmt::format("broker={} epoch={} incarnation={} endpoints={} rack={} fenced={}{}",
                      r.broker_id(), r.broker_epoch(), IdText(r.incarnation_id()), EndpointsText(r),
-                     r.rack().empty() ? "-" : r.rack(), r.fenced());
+                     r.rack().empty() ? "-" : r.rack(), r.fenced(), FeaturesText(r));
+}
+
+std::string NamespaceText(const std::string& name) {
+  return name.empty() ? std::string() : fmt::format("namespace={} ", name);
+}
+
+std::string Fields(const v1::EntryRecord& r) {
+  return fmt::format("{}key={} version={} value={}{}", NamespaceText(r.namespace_()),
+                     ValueText(r.key()), r.version(), ValueText(r.value()),
+                     r.has_owner() ? fmt::format(" owner={} owner_epoch={}", r.owner().broker_id(),
+                                                 r.owner().broker_epoch())
+                                   : "");
+}
+
+// "TOPIC orders": what both config records name.
+template <typename Record>
+std::string ResourceText(const Record& record) {
+  return fmt::format("{} {}", EnumText(v1::ConfigResourceType_Name(record.resource_type())),
+                     ValueText(record.resource_name()));
+}
+
+std::string Fields(const v1::ConfigRecord& r) {
+  return fmt::format("{} {}={}", ResourceText(r), r.name(), ValueText(r.value()));
+}
+
+std::string Fields(const v1::RemoveConfigRecord& r) {
+  return fmt::format("{} {}", ResourceText(r), r.name());
+}
+
+std::string Fields(const v1::ClientQuotaRecord& r) {
+  return fmt::format("{} {}={}", QuotaEntityText(r.entity()), r.key(), r.value());
+}
+
+std::string Fields(const v1::RemoveClientQuotaRecord& r) {
+  return fmt::format("{} {}", QuotaEntityText(r.entity()), r.key());
+}
+
+std::string Fields(const v1::AccessControlEntryRecord& r) {
+  return fmt::format("id={} {}", IdText(r.id()), AclText(r.binding()));
+}
+
+std::string Fields(const v1::RemoveAccessControlEntryRecord& r) {
+  return fmt::format("id={}", IdText(r.id()));
+}
+
+// Never the keys.
+std::string Fields(const v1::UserScramCredentialRecord& r) {
+  return fmt::format("user={} mechanism={} iterations={}", ValueText(r.user()),
+                     EnumText(v1::ScramMechanism_Name(r.mechanism())), r.iterations());
+}
+
+std::string Fields(const v1::RemoveUserScramCredentialRecord& r) {
+  return fmt::format("user={} mechanism={}", ValueText(r.user()),
+                     EnumText(v1::ScramMechanism_Name(r.mechanism())));
+}
+
+std::string Fields(const v1::FeatureLevelRecord& r) {
+  return fmt::format("name={} level={}", r.name(), r.level());
+}
+
+std::string Fields(const v1::ProducerIdsRecord& r) {
+  return fmt::format("next={} broker={} broker_epoch={}", r.next_producer_id(), r.broker_id(),
+                     r.broker_epoch());
 }
 
 }  // namespace
+
+std::string EnumText(const std::string& name) {
+  // "SCRAM_MECHANISM_SHA_256": the prefix is the enum's own name.
+  static constexpr std::string_view kPrefixes[] = {
+      "CONFIG_RESOURCE_TYPE_", "CONFIG_SOURCE_",     "CONFIG_TYPE_",
+      "QUOTA_ENTITY_TYPE_",    "ACL_RESOURCE_TYPE_", "ACL_PATTERN_TYPE_",
+      "ACL_OPERATION_",        "ACL_PERMISSION_",    "SCRAM_MECHANISM_"};
+  for (const std::string_view prefix : kPrefixes) {
+    if (name.starts_with(prefix)) {
+      return name.substr(prefix.size());
+    }
+  }
+  return name.empty() ? "UNKNOWN" : name;
+}
+
+std::string QuotaEntityText(const google::protobuf::RepeatedPtrField<v1::QuotaEntity>& entity) {
+  std::string text;
+  for (const v1::QuotaEntity& part : entity) {
+    text += fmt::format("{}{}={}", text.empty() ? "" : " ",
+                        EnumText(v1::QuotaEntityType_Name(part.type())),
+                        part.has_name() ? ValueText(part.name()) : "(default)");
+  }
+  return text;
+}
+
+std::string AclText(const v1::AclBinding& b) {
+  return fmt::format("{} {} {} {} {} on {} from {}",
+                     EnumText(v1::AclPermission_Name(b.permission())), ValueText(b.principal()),
+                     EnumText(v1::AclOperation_Name(b.operation())),
+                     EnumText(v1::AclPatternType_Name(b.pattern_type())),
+                     EnumText(v1::AclResourceType_Name(b.resource_type())),
+                     ValueText(b.resource_name()), ValueText(b.host()));
+}
+
+void HideSecrets(v1::MetadataRecord& record) {
+  if (record.has_user_scram_credential()) {
+    record.mutable_user_scram_credential()->clear_salt();
+    record.mutable_user_scram_credential()->clear_stored_key();
+    record.mutable_user_scram_credential()->clear_server_key();
+  }
+}
 
 std::string ValueText(std::string_view text) {
   std::string quoted = "\"";
@@ -105,6 +218,26 @@ std::string RecordKind(const v1::MetadataRecord& record) {
       return "entry";
     case v1::MetadataRecord::kRemoveEntry:
       return "remove-entry";
+    case v1::MetadataRecord::kConfig:
+      return "config";
+    case v1::MetadataRecord::kRemoveConfig:
+      return "remove-config";
+    case v1::MetadataRecord::kClientQuota:
+      return "client-quota";
+    case v1::MetadataRecord::kRemoveClientQuota:
+      return "remove-client-quota";
+    case v1::MetadataRecord::kAccessControlEntry:
+      return "access-control-entry";
+    case v1::MetadataRecord::kRemoveAccessControlEntry:
+      return "remove-access-control-entry";
+    case v1::MetadataRecord::kUserScramCredential:
+      return "user-scram-credential";
+    case v1::MetadataRecord::kRemoveUserScramCredential:
+      return "remove-user-scram-credential";
+    case v1::MetadataRecord::kFeatureLevel:
+      return "feature-level";
+    case v1::MetadataRecord::kProducerIds:
+      return "producer-ids";
     case v1::MetadataRecord::RECORD_NOT_SET:
       break;
   }
@@ -142,11 +275,41 @@ std::string RecordText(const v1::MetadataRecord& record) {
       fields = Fields(record.partition_change());
       break;
     case v1::MetadataRecord::kEntry:
-      fields = fmt::format("key={} version={} value={}", ValueText(record.entry().key()),
-                           record.entry().version(), ValueText(record.entry().value()));
+      fields = Fields(record.entry());
       break;
     case v1::MetadataRecord::kRemoveEntry:
-      fields = fmt::format("key={}", ValueText(record.remove_entry().key()));
+      fields = fmt::format("{}key={}", NamespaceText(record.remove_entry().namespace_()),
+                           ValueText(record.remove_entry().key()));
+      break;
+    case v1::MetadataRecord::kConfig:
+      fields = Fields(record.config());
+      break;
+    case v1::MetadataRecord::kRemoveConfig:
+      fields = Fields(record.remove_config());
+      break;
+    case v1::MetadataRecord::kClientQuota:
+      fields = Fields(record.client_quota());
+      break;
+    case v1::MetadataRecord::kRemoveClientQuota:
+      fields = Fields(record.remove_client_quota());
+      break;
+    case v1::MetadataRecord::kAccessControlEntry:
+      fields = Fields(record.access_control_entry());
+      break;
+    case v1::MetadataRecord::kRemoveAccessControlEntry:
+      fields = Fields(record.remove_access_control_entry());
+      break;
+    case v1::MetadataRecord::kUserScramCredential:
+      fields = Fields(record.user_scram_credential());
+      break;
+    case v1::MetadataRecord::kRemoveUserScramCredential:
+      fields = Fields(record.remove_user_scram_credential());
+      break;
+    case v1::MetadataRecord::kFeatureLevel:
+      fields = Fields(record.feature_level());
+      break;
+    case v1::MetadataRecord::kProducerIds:
+      fields = Fields(record.producer_ids());
       break;
     case v1::MetadataRecord::kNoOp:
     case v1::MetadataRecord::RECORD_NOT_SET:

@@ -13,6 +13,12 @@
 namespace kvorum::client::cli {
 namespace {
 
+// Without what is secret: terminals and pipes are logs, too.
+std::string RecordJson(v1::MetadataRecord record) {
+  HideSecrets(record);
+  return ToJson(record, /*on_one_line=*/true);
+}
+
 constexpr timespec kTurn{0, 20'000'000};  // of the waiting main thread: 20 ms
 
 struct WatchArgs {
@@ -37,8 +43,7 @@ class Printer : public MetadataListener {
   void OnSnapshotBegin() override {}
   std::optional<ApplyError> OnSnapshotRecords(const Records& records) override {
     for (const v1::MetadataRecord& record : records) {
-      Line(context_.json() ? fmt::format("{{\"snapshot\":true,\"record\":{}}}",
-                                         ToJson(record, /*on_one_line=*/true))
+      Line(context_.json() ? fmt::format("{{\"snapshot\":true,\"record\":{}}}", RecordJson(record))
                            : "- - " + RecordText(record));
     }
     return std::nullopt;
@@ -59,7 +64,7 @@ class Printer : public MetadataListener {
         shown = true;
         Line(context_.json()
                  ? fmt::format("{{\"offset\":{},\"epoch\":{},\"record\":{}}}", offset,
-                               commit.to.epoch(), ToJson(record, /*on_one_line=*/true))
+                               commit.to.epoch(), RecordJson(record))
                  : fmt::format("{} {} {}", offset, commit.to.epoch(), RecordText(record)));
       }
       ++offset;

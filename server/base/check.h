@@ -23,9 +23,14 @@ inline constexpr int kExitCheckFailed = 70;  // an invariant broke: a bug
 inline constexpr int kExitStorageFailed =
     71;  // a write or fsync failed, or the log can't be trusted
 inline constexpr int kExitBadDirectory = 72;  // unformatted, foreign, or newer data directory
+// The log holds what only a newer release knows: starting again does not help.
+inline constexpr int kExitUnsupportedRecord = 74;
 
 [[noreturn]] void CheckFailed(const char* file, int line, const char* condition,
                               const std::string& message);
+
+// The log is sound, but this release can't read on: says so and exits with kExitUnsupportedRecord.
+[[noreturn]] void StopAtUnsupportedRecord(const std::string& message);
 
 // Called with the full message before the process exits; the simulator prints its seed there.
 // Set once at start, before threads.

@@ -98,6 +98,23 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
      Retry::kOtherNode, Outcome::kNotExecuted},
     {ErrorReason::kClusterAlreadyInitialized, "CLUSTER_ALREADY_INITIALIZED",
      StatusCode::kFailedPrecondition, Retry::kNo, Outcome::kNotExecuted},
+    {ErrorReason::kInvalidConfig, "INVALID_CONFIG", StatusCode::kInvalidArgument, Retry::kNo,
+     Outcome::kNotExecuted},
+    {ErrorReason::kDuplicateResource, "DUPLICATE_RESOURCE", StatusCode::kInvalidArgument,
+     Retry::kNo, Outcome::kNotExecuted},
+    {ErrorReason::kResourceNotFound, "RESOURCE_NOT_FOUND", StatusCode::kNotFound, Retry::kNo,
+     Outcome::kNotExecuted},
+    {ErrorReason::kUnacceptableCredential, "UNACCEPTABLE_CREDENTIAL", StatusCode::kInvalidArgument,
+     Retry::kNo, Outcome::kNotExecuted},
+    {ErrorReason::kUnsupportedSaslMechanism, "UNSUPPORTED_SASL_MECHANISM",
+     StatusCode::kInvalidArgument, Retry::kNo, Outcome::kNotExecuted},
+    {ErrorReason::kUnsupportedVersion, "UNSUPPORTED_VERSION", StatusCode::kFailedPrecondition,
+     Retry::kNo, Outcome::kNotExecuted},
+    {ErrorReason::kBrokerNotAvailable, "BROKER_NOT_AVAILABLE", StatusCode::kFailedPrecondition,
+     Retry::kReadAgainFirst, Outcome::kNotExecuted},
+    // FAILED_PRECONDITION, not RESOURCE_EXHAUSTED: trying again does not help until something goes.
+    {ErrorReason::kLimitExceeded, "LIMIT_EXCEEDED", StatusCode::kFailedPrecondition, Retry::kNo,
+     Outcome::kNotExecuted},
 });
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }

@@ -53,6 +53,14 @@ enum class ErrorReason {
   kSnapshotNotFound = 64,
   kClusterNotInitialized = 80,
   kClusterAlreadyInitialized = 81,
+  kInvalidConfig = 100,
+  kDuplicateResource = 101,
+  kResourceNotFound = 102,
+  kUnacceptableCredential = 103,
+  kUnsupportedSaslMechanism = 104,
+  kUnsupportedVersion = 105,
+  kBrokerNotAvailable = 106,
+  kLimitExceeded = 107,
 };
 
 // What a caller may do with the same request.

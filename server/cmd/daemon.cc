@@ -44,6 +44,7 @@ NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& prop
   node.controller.broker_session_timeout = config.broker_session_timeout;
   node.controller.max_idle_interval = config.metadata_max_idle_interval;
   node.controller.default_command_timeout = config.request_timeout;
+  node.controller.bootstrap_metadata_level = kMaxMetadataLevel;
   return node;
 }
 

@@ -24,6 +24,9 @@ absl::Status ParseRecords(const RecordBatch& batch, v1::LogBatch& out) {
         ErrorReason::kCorruptLog,
         fmt::format("the payload of the batch at {} cannot be read", batch.base_offset));
   }
+  for (v1::MetadataRecord& record : *data.mutable_records()) {
+    HideSecrets(record);
+  }
   out.mutable_control_records()->Swap(control.mutable_records());
   out.mutable_records()->Swap(data.mutable_records());
   return absl::OkStatus();

@@ -11,6 +11,8 @@
 #include "server/base/status_macros.h"
 #include "server/metadata/brokers/broker_fencing.h"
 #include "server/metadata/commands.h"
+#include "server/metadata/features/features_commands.h"
+#include "server/metadata/image_writer.h"
 #include "server/metadata/metadata_delta.h"
 #include "server/metadata/record_codec.h"
 #include "server/metadata/request_checks.h"
@@ -58,6 +60,23 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   next_fence_check_ = now.now + config_.broker_session_timeout / kFenceChecksPerSession;
   next_no_op_ =
       config_.max_idle_interval.count() > 0 ? now.now + config_.max_idle_interval : kNever;
+  MaybeBootstrap(now);
+}
+
+void ActiveController::MaybeBootstrap(Now now) {
+  // Only where nothing is: a log that says no level is at the first, and writing a newer one
+  // unasked would stop the older nodes of a cluster that is being upgraded.
+  v1::MetadataRecord first;
+  if (config_.bootstrap_metadata_level == 0 || ImageCursor(latest_).Next(first)) {
+    return;
+  }
+  const std::vector<VoterLevels> voters = log_.voter_levels();
+  if (std::all_of(voters.begin(), voters.end(), [this](const VoterLevels& voter) {
+        return !voter.levels.has_value() ||
+               voter.levels->Contains(config_.bootstrap_metadata_level);
+      })) {
+    AppendBatch(now, BootstrapRecords(config_.bootstrap_metadata_level));
+  }
 }
 
 void ActiveController::Deactivate() {
@@ -87,7 +106,8 @@ void ActiveController::StopFencing() {
 }
 
 CommandContext ActiveController::MakeContext(Now now) {
-  return CommandContext{*latest_, log_.log_end_offset(), now.wall_ms, random_, sessions_};
+  return CommandContext{*latest_,  log_.log_end_offset(), now.wall_ms, random_,
+                        sessions_, log_.voter_levels()};
 }
 
 void ActiveController::HandleCommand(Now now, const Command& command, TimePoint deadline,
@@ -127,6 +147,12 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
     return;
   }
   auto result = kvorum::Execute(MakeContext(now), request);
+  if (result.ok()) {
+    const int32_t level = latest_->features().metadata_level();
+    if (absl::Status allowed = CheckLevelAllows(result->records, level); !allowed.ok()) {
+      result = std::move(allowed);
+    }
+  }
   if (!result.ok()) {
     // Decided on what may not be committed: it must not be heard before that is (Kafka's
     // ControllerWriteEvent.run).
@@ -190,6 +216,8 @@ void ActiveController::ForgetReplacedSession(BrokerId broker) {
 void ActiveController::AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records) {
   const Offset base = log_.log_end_offset();
   const auto count = static_cast<int32_t>(records.size());
+  const absl::Status allowed = CheckLevelAllows(records, latest_->features().metadata_level());
+  KVORUM_CHECK(allowed.ok(), "batch at {}: {}", base, allowed.ToString());
   // `latest` first: the records may be committed as soon as they are appended.
   // Released before the replay: nobody else holds the plan, so its nodes change in place.
   MetadataDelta delta(*std::exchange(latest_, nullptr));

@@ -21,6 +21,7 @@
 #include "server/controller/propagation_waits.h"
 #include "server/metadata/command.h"
 #include "server/metadata/metadata_image.h"
+#include "server/metadata/metadata_level.h"
 
 namespace kvorum::controller {
 
@@ -29,6 +30,8 @@ class LogAppender {
  public:
   virtual ~LogAppender() = default;
   virtual Offset log_end_offset() const = 0;
+  // What each voter says it understands. None: nobody is asked.
+  virtual std::vector<VoterLevels> voter_levels() const { return {}; }
   // Appends one batch of `epoch` at the log's end.
   virtual void Append(Now now, Epoch epoch, int32_t record_count,
                       std::shared_ptr<const std::string> payload) = 0;
@@ -90,6 +93,7 @@ class ActiveController {
   // Cuts what does not fit one batch, unless it must be atomic.
   void AppendRecords(Now now, std::vector<v1::MetadataRecord> records, bool is_atomic);
   void AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records);
+  void MaybeBootstrap(Now now);
   CommandContext MakeContext(Now now);
   absl::Status CheckRoom(const AppliedWait& wait) const;
   // `reply` fires once everything appended so far is committed; at once if it is already.

@@ -2,8 +2,14 @@
 
 #include <variant>
 
+#include "kvorum/v1/acl.pb.h"
 #include "kvorum/v1/broker.pb.h"
+#include "kvorum/v1/config.pb.h"
+#include "kvorum/v1/credential.pb.h"
 #include "kvorum/v1/entry.pb.h"
+#include "kvorum/v1/feature.pb.h"
+#include "kvorum/v1/producer_id.pb.h"
+#include "kvorum/v1/quota.pb.h"
 #include "kvorum/v1/topic.pb.h"
 
 namespace kvorum::controller {
@@ -13,18 +19,30 @@ namespace kvorum::controller {
 using Command =
     std::variant<v1::PutEntryRequest, v1::DeleteEntryRequest, v1::RegisterBrokerRequest,
                  v1::UnregisterBrokerRequest, v1::CreateTopicsRequest, v1::DeleteTopicsRequest,
-                 v1::CreatePartitionsRequest, v1::AlterPartitionRequest>;
+                 v1::CreatePartitionsRequest, v1::AlterPartitionRequest, v1::AlterConfigsRequest,
+                 v1::AlterClientQuotasRequest, v1::CreateAclsRequest, v1::DeleteAclsRequest,
+                 v1::AlterUserScramCredentialsRequest, v1::UpdateFeaturesRequest,
+                 v1::AllocateProducerIdsRequest>;
 using CommandReply =
     std::variant<v1::PutEntryResponse, v1::DeleteEntryResponse, v1::RegisterBrokerResponse,
                  v1::UnregisterBrokerResponse, v1::CreateTopicsResponse, v1::DeleteTopicsResponse,
-                 v1::CreatePartitionsResponse, v1::AlterPartitionResponse>;
+                 v1::CreatePartitionsResponse, v1::AlterPartitionResponse, v1::AlterConfigsResponse,
+                 v1::AlterClientQuotasResponse, v1::CreateAclsResponse, v1::DeleteAclsResponse,
+                 v1::AlterUserScramCredentialsResponse, v1::UpdateFeaturesResponse,
+                 v1::AllocateProducerIdsResponse>;
 
 // Every read of the metadata.
 using Query = std::variant<v1::GetEntryRequest, v1::ListEntriesRequest, v1::ListBrokersRequest,
-                           v1::ListTopicsRequest, v1::GetTopicRequest>;
+                           v1::ListTopicsRequest, v1::GetTopicRequest, v1::DescribeConfigsRequest,
+                           v1::DescribeClientQuotasRequest, v1::DescribeAclsRequest,
+                           v1::DescribeUserScramCredentialsRequest, v1::DescribeFeaturesRequest,
+                           v1::ListEntryNamespacesRequest>;
 using QueryReply =
     std::variant<v1::GetEntryResponse, v1::ListEntriesResponse, v1::ListBrokersResponse,
-                 v1::ListTopicsResponse, v1::GetTopicResponse>;
+                 v1::ListTopicsResponse, v1::GetTopicResponse, v1::DescribeConfigsResponse,
+                 v1::DescribeClientQuotasResponse, v1::DescribeAclsResponse,
+                 v1::DescribeUserScramCredentialsResponse, v1::DescribeFeaturesResponse,
+                 v1::ListEntryNamespacesResponse>;
 
 // What brokers say all the time: soft state first, records only when something changes.
 using BrokerReport = std::variant<v1::HeartbeatRequest, v1::AcknowledgeMetadataRequest>;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "server/base/time.h"
 
@@ -12,6 +13,9 @@ struct ControllerConfig {
   // A NoOp record after this long without any; zero: never. Keeps the committed end moving.
   Duration max_idle_interval = std::chrono::milliseconds(500);
   Duration default_command_timeout = std::chrono::seconds(30);
+  // What an empty log begins with, so that a new cluster has everything this release has; 0:
+  // nothing, it begins at the first level (metadata/metadata_level.h).
+  int32_t bootstrap_metadata_level = 0;
   size_t max_pending_replies = 20'000;  // more writes in flight are shed; broker reports: twice it
   size_t max_applied_waits = 5'000;     // writes that wait for brokers; more of these are shed
 };

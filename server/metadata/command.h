@@ -8,7 +8,9 @@
 #include "kvorum/v1/record.pb.h"
 #include "server/base/ids.h"
 #include "server/base/random.h"
+#include "server/metadata/limits.h"
 #include "server/metadata/metadata_image.h"
+#include "server/metadata/metadata_level.h"
 
 namespace kvorum {
 
@@ -34,6 +36,8 @@ struct CommandContext {
   int64_t wall_ms = 0;         // Unix milliseconds; for records that carry a time
   Random& random;              // for topic ids and placement
   const BrokerLiveness& liveness;
+  std::vector<VoterLevels> voters = {};  // all of them, for what the whole quorum must understand
+  MetadataLimits limits = {};
 };
 
 // Decided facts and the reply, whose header is the node's to fill. Without records the reply waits
@@ -54,7 +58,7 @@ struct QueryContext {
 };
 
 // The commands and queries are overload sets over the request type, one function each, in
-// {entries,brokers,topics}/*_commands.h; commands.h includes them all:
+// */*_commands.h; commands.h includes them all:
 //   absl::StatusOr<CommandResult<v1::PutEntryResponse>> Execute(const CommandContext&,
 //                                                               const v1::PutEntryRequest&);
 //   absl::StatusOr<v1::GetEntryResponse> Query(const QueryContext&, const v1::GetEntryRequest&);

@@ -22,6 +22,9 @@ std::string ToText(const Broker& broker) {
   for (const v1::Endpoint& endpoint : broker.endpoints) {
     text += fmt::format(" {}={}:{}", endpoint.name(), endpoint.host(), endpoint.port());
   }
+  for (const v1::SupportedFeature& feature : broker.features) {
+    text += fmt::format(" {}={}-{}", feature.name(), feature.min_level(), feature.max_level());
+  }
   return text + "\n";
 }
 
@@ -34,12 +37,51 @@ std::string ToText(int32_t index, const Partition& partition) {
       partition.partition_epoch, is_recovering ? " recovering" : "");
 }
 
+std::string ToText(const QuotaEntityParts& entity) {
+  std::string text;
+  for (const v1::QuotaEntity& part : entity) {
+    text += fmt::format(" {}={}", v1::QuotaEntityType_Name(part.type()),
+                        part.has_name() ? part.name() : "(default)");
+  }
+  return text;
+}
+
+// Configs, quotas, producer ids, access control, and of credentials what is no secret.
+std::string SettingsText(const MetadataImage& image) {
+  std::string text;
+  for (const auto& [key, record] : image.configs().configs) {
+    text += fmt::format("  config {} '{}' {}={}\n", v1::ConfigResourceType_Name(key.type),
+                        key.resource, key.name, record->value());
+  }
+  for (const auto& [entity_key, quota] : image.quotas().quotas) {
+    text += fmt::format("  quota{}", ToText(quota->entity));
+    for (const auto& [key, value] : quota->limits) {
+      text += fmt::format(" {}={}", key, value);
+    }
+    text += "\n";
+  }
+  if (image.producer_ids().last_block.has_value()) {
+    text += fmt::format("  producer_ids next={}\n", image.producer_ids().next_producer_id());
+  }
+  for (const auto& [id, record] : image.acls().by_id) {
+    text += fmt::format("  acl {} {}\n", id, record->binding().ShortDebugString());
+  }
+  for (const auto& [key, record] : image.credentials().credentials) {
+    text += fmt::format("  credential {} {} iterations={}\n", key.user,
+                        v1::ScramMechanism_Name(key.mechanism), record->iterations());
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string ToText(const MetadataImage& image) {
   std::string text =
       fmt::format("image end_offset={} last_epoch={} state_hash={:016x}\n",
                   image.provenance().end_offset, image.provenance().last_epoch, image.StateHash());
+  for (const auto& [name, level] : image.features().levels) {
+    text += fmt::format("  feature {} level={}\n", name, level);
+  }
   for (const auto& [id, broker] : image.brokers().brokers) {
     text += ToText(*broker);
   }
@@ -49,9 +91,14 @@ std::string ToText(const MetadataImage& image) {
       text += ToText(index, partition);
     }
   }
+  text += SettingsText(image);
   for (const auto& [key, record] : image.entries().entries) {
-    text += fmt::format("  entry {} version={} bytes={}\n", key, record->version(),
-                        record->value().size());
+    text += fmt::format(
+        "  entry {}{}{} version={} bytes={}{}\n", key.name_space, key.name_space.empty() ? "" : ":",
+        key.key, record->version(), record->value().size(),
+        record->has_owner() ? fmt::format(" owner={} owner_epoch={}", record->owner().broker_id(),
+                                          record->owner().broker_epoch())
+                            : "");
   }
   return text;
 }

@@ -8,12 +8,20 @@ namespace kvorum {
 
 ImageCursor::ImageCursor(std::shared_ptr<const MetadataImage> image)
     : image_(std::move(image)),
+      features_(image_->features()),
       brokers_(image_->brokers()),
       topics_(image_->topics()),
+      configs_(image_->configs()),
+      quotas_(image_->quotas()),
+      producer_ids_(image_->producer_ids()),
+      acls_(image_->acls()),
+      credentials_(image_->credentials()),
       entries_(image_->entries()) {}
 
 bool ImageCursor::Next(v1::MetadataRecord& record) {
-  return brokers_.Next(record) || topics_.Next(record) || entries_.Next(record);
+  return features_.Next(record) || brokers_.Next(record) || topics_.Next(record) ||
+         configs_.Next(record) || quotas_.Next(record) || producer_ids_.Next(record) ||
+         acls_.Next(record) || credentials_.Next(record) || entries_.Next(record);
 }
 
 ImageChunker::ImageChunker(std::shared_ptr<const MetadataImage> image, size_t max_bytes)

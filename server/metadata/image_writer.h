@@ -11,9 +11,9 @@
 
 namespace kvorum {
 
-// Turns an image into records in a fixed order: brokers, topics with their partitions, entries;
-// each by key. Replayed on the empty image they give it again. Owns its share of the image; one
-// thread, any.
+// Turns an image into records in a fixed order: features, brokers, topics with their partitions,
+// configs, quotas, producer ids, access control, credentials, entries; each by key. Replayed on the
+// empty image they give it again. Owns its share of the image; one thread, any.
 class ImageCursor {
  public:
   explicit ImageCursor(std::shared_ptr<const MetadataImage> image);
@@ -23,8 +23,14 @@ class ImageCursor {
 
  private:
   std::shared_ptr<const MetadataImage> image_;  // what the cursors borrow
+  FeaturesDelta::Cursor features_;
   BrokersDelta::Cursor brokers_;
   TopicsDelta::Cursor topics_;
+  ConfigsDelta::Cursor configs_;
+  QuotasDelta::Cursor quotas_;
+  ProducerIdsDelta::Cursor producer_ids_;
+  AclsDelta::Cursor acls_;
+  CredentialsDelta::Cursor credentials_;
   EntriesDelta::Cursor entries_;
 };
 

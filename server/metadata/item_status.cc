@@ -1,5 +1,7 @@
 #include "server/metadata/item_status.h"
 
+#include <fmt/format.h>
+
 #include <string>
 
 #include "server/base/errors.h"
@@ -21,6 +23,19 @@ v1::ItemStatus NotExecutedItemStatus() {
       MakeError(ErrorReason::kInvalidRequest,
                 "not executed: all_or_nothing is set and another item was refused; correct that "
                 "item, or unset all_or_nothing"));
+}
+
+absl::Status CheckItemCount(std::string_view what, int count, int limit) {
+  if (count == 0) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("{} are missing; name 1 to {}", what, limit));
+  }
+  if (count > limit) {
+    return MakeError(ErrorReason::kPolicyViolation,
+                     fmt::format("the request has {} {}; the limit is {}, split the request", count,
+                                 what, limit));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace kvorum

@@ -5,9 +5,15 @@
 
 #include "kvorum/v1/record.pb.h"
 #include "server/base/ids.h"
+#include "server/metadata/acls/acls_delta.h"
 #include "server/metadata/brokers/brokers_delta.h"
+#include "server/metadata/configs/configs_delta.h"
+#include "server/metadata/credentials/credentials_delta.h"
 #include "server/metadata/entries/entries_delta.h"
+#include "server/metadata/features/features_delta.h"
 #include "server/metadata/metadata_image.h"
+#include "server/metadata/producer_ids/producer_ids_delta.h"
+#include "server/metadata/quotas/quotas_delta.h"
 #include "server/metadata/topics/topics_delta.h"
 
 namespace kvorum {
@@ -43,8 +49,14 @@ class MetadataDelta {
   std::shared_ptr<const MetadataImage> Apply(const Provenance& provenance) const;
 
  private:
+  FeaturesDelta features_;
   BrokersDelta brokers_;
   TopicsDelta topics_;
+  ConfigsDelta configs_;
+  QuotasDelta quotas_;
+  ProducerIdsDelta producer_ids_;
+  AclsDelta acls_;
+  CredentialsDelta credentials_;
   EntriesDelta entries_;
 };
 

@@ -4,26 +4,18 @@
 
 namespace kvorum {
 
-MetadataImage::MetadataImage()
-    : MetadataImage(Provenance{}, std::make_shared<const BrokersImage>(),
-                    std::make_shared<const TopicsImage>(), std::make_shared<const EntriesImage>()) {
-}
-
-MetadataImage::MetadataImage(const Provenance& provenance,
-                             std::shared_ptr<const BrokersImage> brokers,
-                             std::shared_ptr<const TopicsImage> topics,
-                             std::shared_ptr<const EntriesImage> entries)
-    : provenance_(provenance),
-      brokers_(std::move(brokers)),
-      topics_(std::move(topics)),
-      entries_(std::move(entries)) {}
+MetadataImage::MetadataImage(const Provenance& provenance, DomainImages domains)
+    : provenance_(provenance), domains_(std::move(domains)) {}
 
 std::shared_ptr<const MetadataImage> MetadataImage::Empty() {
   return std::make_shared<const MetadataImage>();
 }
 
 uint64_t MetadataImage::StateHash() const {
-  return brokers_->state_hash + topics_->state_hash + entries_->state_hash;
+  return domains_.features->state_hash + domains_.brokers->state_hash +
+         domains_.topics->state_hash + domains_.configs->state_hash + domains_.quotas->state_hash +
+         domains_.producer_ids->state_hash + domains_.acls->state_hash +
+         domains_.credentials->state_hash + domains_.entries->state_hash;
 }
 
 }  // namespace kvorum

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+#include <type_traits>
 #include <utility>
 
 #include "server/base/check.h"
@@ -20,7 +22,7 @@ size_t EncodedSize(const v1::MetadataRecord& record) {
 }
 
 absl::Status UnknownContent(const v1::MetadataRecord& record, std::string_view what) {
-  return MakeError(ErrorReason::kCorruptLog,
+  return MakeError(ErrorReason::kUnsupportedVersion,
                    fmt::format("record of kind {} has {} this version does not know; run the "
                                "version that wrote it, or a newer one",
                                static_cast<int>(record.record_case()), what));
@@ -31,16 +33,70 @@ bool HasUnknownFields(const google::protobuf::Message& message) {
   return !message.GetReflection()->GetUnknownFields(message).empty();
 }
 
-template <typename Inner>
-bool HasUnknownContent(const Inner& inner) {
-  if constexpr (requires { inner.endpoints(); }) {
-    for (const v1::Endpoint& endpoint : inner.endpoints()) {
-      if (HasUnknownFields(endpoint)) {
+// Of the message and all those inside it.
+bool HasUnknownFieldsWithin(const google::protobuf::Message& message) {
+  if (HasUnknownFields(message)) {
+    return true;
+  }
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    if (field->cpp_type() != google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
+      continue;
+    }
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (HasUnknownFieldsWithin(field->is_repeated()
+                                     ? reflection.GetRepeatedMessage(message, field, i)
+                                     : reflection.GetMessage(message, field))) {
         return true;
       }
     }
   }
-  return HasUnknownFields(inner);
+  return false;
+}
+
+// True if an enum field, here or within, has a value that is not of its enum.
+bool HasUnknownEnumValuesWithin(const google::protobuf::Message& message) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
+        if (HasUnknownEnumValuesWithin(field->is_repeated()
+                                           ? reflection.GetRepeatedMessage(message, field, i)
+                                           : reflection.GetMessage(message, field))) {
+          return true;
+        }
+      } else if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_ENUM) {
+        const int value = field->is_repeated() ? reflection.GetRepeatedEnumValue(message, field, i)
+                                               : reflection.GetEnumValue(message, field);
+        if (field->enum_type()->FindValueByNumber(value) == nullptr) {
+          return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+// Partitions and topics come by the million and have one enum and no messages: checked without
+// reflection on every field.
+template <typename Inner>
+inline constexpr bool kIsFlat =
+    std::is_same_v<Inner, v1::TopicRecord> || std::is_same_v<Inner, v1::PartitionRecord> ||
+    std::is_same_v<Inner, v1::PartitionChangeRecord>;
+
+template <typename Inner>
+bool HasUnknownContent(const Inner& inner) {
+  if constexpr (kIsFlat<Inner>) {
+    return HasUnknownFields(inner);
+  } else {
+    return HasUnknownFieldsWithin(inner);
+  }
 }
 
 template <typename Inner>
@@ -48,15 +104,18 @@ bool HasUnknownEnumValues(const Inner& inner) {
   if constexpr (requires { inner.leader_recovery_state(); }) {
     return !v1::LeaderRecoveryState_IsValid(inner.leader_recovery_state());
   } else {
-    return false;
+    return !kIsFlat<Inner> && HasUnknownEnumValuesWithin(inner);
   }
 }
 
 }  // namespace
 
 absl::Status CheckKnownRecord(const v1::MetadataRecord& record) {
-  if (record.record_case() == v1::MetadataRecord::RECORD_NOT_SET || HasUnknownFields(record)) {
+  if (HasUnknownFields(record)) {
     return UnknownContent(record, "a kind");
+  }
+  if (record.record_case() == v1::MetadataRecord::RECORD_NOT_SET) {
+    return MakeError(ErrorReason::kCorruptLog, "record without content");
   }
   return VisitRecord(record, [&record](const auto& inner) -> absl::Status {
     if (HasUnknownContent(inner)) {
@@ -113,7 +172,9 @@ absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view p
                      fmt::format("payload of {} bytes is no record batch", payload.size()));
   }
   if (HasUnknownFields(batch)) {
-    return MakeError(ErrorReason::kCorruptLog, "payload has a field this version does not know");
+    return MakeError(ErrorReason::kUnsupportedVersion,
+                     "payload has a field this version does not know; run the version that wrote "
+                     "it, or a newer one");
   }
   const size_t count = static_cast<size_t>(batch.records_size());
   if (count == 0 || count > kMaxRecordsPerBatch) {
@@ -131,17 +192,29 @@ absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view p
 
 std::vector<std::vector<v1::MetadataRecord>> SplitIntoBatches(
     std::vector<v1::MetadataRecord> records) {
-  std::vector<std::vector<v1::MetadataRecord>> batches;
+  // From the back, so that the last batch is the full one: what belongs to the last record (the end
+  // of a session) is in its commit.
+  std::vector<size_t> starts;
+  size_t count = 0;
   size_t bytes = 0;
-  for (v1::MetadataRecord& record : records) {
-    const size_t size = EncodedSize(record);
-    if (batches.empty() || batches.back().size() == kMaxRecordsPerBatch ||
-        bytes + size > kMaxBatchBytes) {
-      batches.emplace_back();
+  for (size_t i = records.size(); i-- > 0;) {
+    const size_t size = EncodedSize(records[i]);
+    if (starts.empty() || count == kMaxRecordsPerBatch || bytes + size > kMaxBatchBytes) {
+      starts.push_back(i);
+      count = 0;
       bytes = 0;
     }
+    starts.back() = i;
+    ++count;
     bytes += size;
-    batches.back().push_back(std::move(record));
+  }
+  std::vector<std::vector<v1::MetadataRecord>> batches;
+  size_t end = 0;
+  for (size_t i = starts.size(); i-- > 0;) {
+    const size_t begin = end;
+    end = i == 0 ? records.size() : starts[i - 1];
+    batches.emplace_back(std::make_move_iterator(records.begin() + static_cast<ptrdiff_t>(begin)),
+                         std::make_move_iterator(records.begin() + static_cast<ptrdiff_t>(end)));
   }
   return batches;
 }

@@ -23,17 +23,18 @@ absl::Status CheckFitsOneBatch(const std::vector<v1::MetadataRecord>& records);
 // REQUIRES: not empty; CheckFitsOneBatch.
 std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records);
 
-// The records of a payload (or of a snapshot chunk). DataLoss / CORRUPT_LOG if it is no payload, is
-// empty or over the limits, or holds a record, field or enum value this version does not know: a
-// reader can't tell what it would be missing.
+// The records of a payload (or of a snapshot chunk). CORRUPT_LOG if it is no payload, is empty or
+// over the limits; UNSUPPORTED_VERSION if it holds a record, field or enum value this version does
+// not know: a reader can't tell what it would be missing.
 absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view payload);
 
-// Cuts `records` into runs that fit one batch each, in order. For results that need not be atomic
-// (CommandResult::is_atomic).
+// Cuts `records` into runs that fit one batch each, in order, the last one full. For results that
+// need not be atomic (CommandResult::is_atomic).
 std::vector<std::vector<v1::MetadataRecord>> SplitIntoBatches(
     std::vector<v1::MetadataRecord> records);
 
-// OK if `record` is of a known kind and has no field or enum value this version does not know.
+// OK (else UNSUPPORTED_VERSION) if `record` is of a known kind and has no field or enum value this
+// version does not know.
 absl::Status CheckKnownRecord(const v1::MetadataRecord& record);
 
 }  // namespace kvorum

@@ -33,6 +33,26 @@ decltype(auto) VisitRecord(const v1::MetadataRecord& record, Visitor&& visitor) 
       return visitor(record.entry());
     case v1::MetadataRecord::kRemoveEntry:
       return visitor(record.remove_entry());
+    case v1::MetadataRecord::kConfig:
+      return visitor(record.config());
+    case v1::MetadataRecord::kRemoveConfig:
+      return visitor(record.remove_config());
+    case v1::MetadataRecord::kClientQuota:
+      return visitor(record.client_quota());
+    case v1::MetadataRecord::kRemoveClientQuota:
+      return visitor(record.remove_client_quota());
+    case v1::MetadataRecord::kAccessControlEntry:
+      return visitor(record.access_control_entry());
+    case v1::MetadataRecord::kRemoveAccessControlEntry:
+      return visitor(record.remove_access_control_entry());
+    case v1::MetadataRecord::kUserScramCredential:
+      return visitor(record.user_scram_credential());
+    case v1::MetadataRecord::kRemoveUserScramCredential:
+      return visitor(record.remove_user_scram_credential());
+    case v1::MetadataRecord::kFeatureLevel:
+      return visitor(record.feature_level());
+    case v1::MetadataRecord::kProducerIds:
+      return visitor(record.producer_ids());
     case v1::MetadataRecord::RECORD_NOT_SET:
       break;
   }

@@ -7,6 +7,8 @@
 namespace kvorum {
 namespace {
 
+constexpr size_t kMaxShownBytes = 128;
+
 absl::Status NotYet(std::string_view field) {
   return MakeError(ErrorReason::kUnimplementedField,
                    fmt::format("{} is not supported by this version; leave it unset", field));
@@ -89,6 +91,12 @@ bool IsPrintableUtf8(std::string_view text) {
     }
   }
   return true;
+}
+
+std::string ShownText(std::string_view text) {
+  return text.size() <= kMaxShownBytes && IsPrintableUtf8(text)
+             ? fmt::format("'{}'", text)
+             : fmt::format("({} bytes)", text.size());
 }
 
 }  // namespace kvorum

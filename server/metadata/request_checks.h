@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -22,5 +23,9 @@ absl::Status CheckBrokerId(int32_t broker_id);
 // True for well-formed UTF-8 (no overlong forms, no surrogates) without control characters (C0,
 // DEL, C1).
 bool IsPrintableUtf8(std::string_view text);
+
+// `text` in quotes if it is short and printable, else its size: for messages, where nothing
+// unchecked belongs.
+std::string ShownText(std::string_view text);
 
 }  // namespace kvorum

@@ -1,8 +1,11 @@
 #include "server/node/commit_applier.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/errors.h"
 #include "server/base/mutants.h"
 #include "server/metadata/metadata_delta.h"
 #include "server/metadata/record_codec.h"
@@ -13,6 +16,10 @@ namespace {
 
 void Replay(const RecordBatch& batch, MetadataDelta& delta) {
   const auto records = DecodeRecords(*batch.payload);
+  if (GetErrorReason(records.status()) == ErrorReason::kUnsupportedVersion) {
+    StopAtUnsupportedRecord(
+        fmt::format("committed batch at {}: {}", batch.base_offset, records.status().ToString()));
+  }
   KVORUM_CHECK(records.ok(), "committed batch at {}: {}", batch.base_offset,
                records.status().ToString());
   KVORUM_CHECK(records->size() == static_cast<size_t>(batch.record_count),

@@ -21,7 +21,7 @@ void EffectExecutor::Run(Now now, raft::Effects effects) {
   }
   // 2. Requests and answers. 3. An answer may need the log first.
   for (raft::SendRequest& send : effects.sends) {
-    HeaderOf(send.request).client_endpoint = client_endpoint_;
+    Introduce(HeaderOf(send.request));
     ports_.transport.Send(std::move(send));
   }
   for (raft::SendReply& reply : effects.replies) {
@@ -198,7 +198,7 @@ void EffectExecutor::Finish(raft::RequestToken token, raft::RaftResponse respons
   KVORUM_CHECK(it != waiting_.end(), "request {} was answered twice", token);
   const ReplyDone done = std::move(it->second);
   waiting_.erase(it);
-  HeaderOf(response).client_endpoint = client_endpoint_;
+  Introduce(HeaderOf(response));
   done(std::move(response));
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "server/base/time.h"
+#include "server/metadata/metadata_level.h"
 #include "server/node/ports.h"
 #include "server/node/recent_batches.h"
 #include "server/raft/effects.h"
@@ -70,6 +71,14 @@ class EffectExecutor {
   void Finish(raft::RequestToken token, raft::RaftResponse response);
 
   Ports ports_;
+  // Says who this node is to peers: where its clients go, and what it can work with.
+  template <typename Header>
+  void Introduce(Header& header) const {
+    header.client_endpoint = client_endpoint_;
+    header.min_metadata_level = kMinMetadataLevel;
+    header.max_metadata_level = kMaxMetadataLevel;
+  }
+
   std::string client_endpoint_;
   raft::RequestToken last_token_{0};
   std::map<raft::RequestToken, ReplyDone> waiting_;

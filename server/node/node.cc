@@ -38,9 +38,19 @@ bool IsEmpty(const raft::Effects& effects) {
 
 class Node::Appender : public controller::LogAppender {
  public:
-  explicit Appender(raft::RaftCore& core) : core_(core) {}
+  // `levels`: what is known of the peers; borrowed.
+  Appender(raft::RaftCore& core, const std::map<NodeId, LevelRange>& levels)
+      : core_(core), levels_(levels) {}
 
   Offset log_end_offset() const override { return core_.log_end_offset(); }
+  std::vector<VoterLevels> voter_levels() const override {
+    std::vector<VoterLevels> voters;
+    for (const auto& [id, voter] : core_.voters().voters()) {
+      const auto known = levels_.find(id);
+      voters.push_back({id, known == levels_.end() ? std::nullopt : std::optional(known->second)});
+    }
+    return voters;
+  }
   void Append(Now now, Epoch epoch, int32_t record_count,
               std::shared_ptr<const std::string> payload) override {
     bytes_ += payload->size();
@@ -54,6 +64,7 @@ class Node::Appender : public controller::LogAppender {
  private:
   size_t bytes_ = 0;
   raft::RaftCore& core_;
+  const std::map<NodeId, LevelRange>& levels_;
 };
 
 class Node::Target : public EffectTarget {
@@ -105,7 +116,7 @@ Node::Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Rand
       core_(WithCodec(config_.raft), recovered, random.Fork(), now.now),
       recent_(config_.recent_batches_max_bytes),
       applier_(ports.feed, GenesisChainHash(config_.raft.cluster_id)),
-      appender_(std::make_unique<Appender>(core_)),
+      appender_(std::make_unique<Appender>(core_, metadata_levels_)),
       controller_(config_.controller, config_.raft.generation, *appender_, random.Fork()),
       target_(std::make_unique<Target>(*this)),
       executor_({ports.storage, ports.transport, ports.host, ports.observer, recent_, *target_},
@@ -115,6 +126,7 @@ Node::Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Rand
   client_endpoints_[config_.raft.self.node_id] = config_.client_endpoint;
   controller_.SetPropagationObserver(
       [this](Duration elapsed) { ports_.observer.OnPropagated(elapsed); });
+  metadata_levels_[config_.raft.self.node_id] = LevelRange();
   if (!core_.snapshots().empty()) {
     snapshots_.Load(core_.snapshots().back());
   }
@@ -138,6 +150,15 @@ void Node::LearnEndpoint(NodeId peer, const std::string& endpoint) {
   }
 }
 
+template <typename Header>
+void Node::LearnLevels(NodeId peer, const Header& header) {
+  if (core_.voters().Find(peer) != nullptr) {
+    // A release that says nothing knows the first level.
+    metadata_levels_[peer] = {std::max(header.min_metadata_level, kMinMetadataLevel),
+                              std::max(header.max_metadata_level, kMinMetadataLevel)};
+  }
+}
+
 // --- from other controllers ---
 
 void Node::HandleRaftRequest(Now now, raft::RaftRequest request,
@@ -148,6 +169,7 @@ void Node::HandleRaftRequest(Now now, raft::RaftRequest request,
   const raft::RequestHeader& header = HeaderOf(request);
   if (header.cluster_id == config_.raft.cluster_id) {
     LearnEndpoint(header.sender.node_id, header.client_endpoint);
+    LearnLevels(header.sender.node_id, header);
   }
   const raft::RequestToken token = executor_.AddRequest(std::move(done));
   Step(now, raft::RequestReceived{token, std::move(request)});
@@ -156,6 +178,7 @@ void Node::HandleRaftRequest(Now now, raft::RaftRequest request,
 void Node::HandleRaftResponse(Now now, NodeId from, raft::CorrelationId id,
                               raft::RaftResponse response) {
   LearnEndpoint(from, HeaderOf(response).client_endpoint);
+  LearnLevels(from, HeaderOf(response));
   Step(now, raft::ResponseReceived{from, id, std::move(response)});
 }
 

@@ -141,6 +141,8 @@ class Node {
   absl::Status CheckIsPosition(const v1::Position& position) const;
   absl::Status CheckIsOnLog(const v1::Position& position) const;
   void LearnEndpoint(NodeId peer, const std::string& endpoint);
+  template <typename Header>
+  void LearnLevels(NodeId peer, const Header& header);
 
   // Asks raft to confirm the leadership; `waiter` gets the offset a read must reflect.
   void ConfirmLeadership(Now now, ReadWaiter waiter);
@@ -181,6 +183,7 @@ class Node {
   Snapshots snapshots_;
 
   std::map<NodeId, std::string> client_endpoints_;  // as the peers say in their headers
+  std::map<NodeId, LevelRange> metadata_levels_;    // the same
   bool is_apply_read_outstanding_ = false;
   std::optional<raft::LeadershipChange> won_;  // led, but not yet committed: activation waits
   raft::ReadToken last_read_{0};

@@ -56,6 +56,10 @@ void Snapshots::OnChunk(Now now, const std::shared_ptr<Loading>& loading,
     return;
   }
   const auto records = DecodeRecords(*chunk);
+  if (GetErrorReason(records.status()) == ErrorReason::kUnsupportedVersion) {
+    StopAtUnsupportedRecord(fmt::format("snapshot {} chunk {}: {}", loading->manifest.id,
+                                        loading->next_chunk, records.status().ToString()));
+  }
   if (!records.ok()) {
     ports_.owner.OnStorageError(MakeError(
         ErrorReason::kCorruptLog, fmt::format("snapshot {} chunk {}: {}", loading->manifest.id,

@@ -37,6 +37,9 @@ struct RequestHeader {
   ReplicaKey sender;
   ReplicaKey receiver;
   std::string client_endpoint;  // the sender's, for leader hints; filled and read by node, not raft
+  // What the sender can work with, as client_endpoint; 0 and 0: a release that does not say.
+  int32_t min_metadata_level = 0;
+  int32_t max_metadata_level = 0;
 };
 
 // The answering node's view after it handled the request.
@@ -45,6 +48,8 @@ struct ResponseHeader {
   Epoch leader_epoch;
   std::optional<NodeId> leader_id;
   std::string client_endpoint;  // the answering node's, as in RequestHeader
+  int32_t min_metadata_level = 0;
+  int32_t max_metadata_level = 0;
 };
 
 struct VoteRequest {

@@ -1,10 +1,16 @@
 #pragma once
 
+#include "kvorum/v1/acl.grpc.pb.h"
 #include "kvorum/v1/broker.grpc.pb.h"
+#include "kvorum/v1/config.grpc.pb.h"
+#include "kvorum/v1/credential.grpc.pb.h"
 #include "kvorum/v1/entry.grpc.pb.h"
+#include "kvorum/v1/feature.grpc.pb.h"
 #include "kvorum/v1/maintenance.grpc.pb.h"
 #include "kvorum/v1/metadata.grpc.pb.h"
+#include "kvorum/v1/producer_id.grpc.pb.h"
 #include "kvorum/v1/quorum.grpc.pb.h"
+#include "kvorum/v1/quota.grpc.pb.h"
 #include "kvorum/v1/topic.grpc.pb.h"
 #include "server/rpc/unary_call.h"
 
@@ -136,6 +142,116 @@ class EntryServiceImpl final : public v1::EntryService::CallbackService {
   Reactor* List(Context* context, const v1::ListEntriesRequest* request,
                 v1::ListEntriesResponse* response) override {
     return calls_.Query("EntryService/List", context, request, response);
+  }
+  Reactor* ListNamespaces(Context* context, const v1::ListEntryNamespacesRequest* request,
+                          v1::ListEntryNamespacesResponse* response) override {
+    return calls_.Query("EntryService/ListNamespaces", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class ConfigServiceImpl final : public v1::ConfigService::CallbackService {
+ public:
+  explicit ConfigServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* AlterConfigs(Context* context, const v1::AlterConfigsRequest* request,
+                        v1::AlterConfigsResponse* response) override {
+    return calls_.Command("ConfigService/AlterConfigs", context, request, response);
+  }
+  Reactor* DescribeConfigs(Context* context, const v1::DescribeConfigsRequest* request,
+                           v1::DescribeConfigsResponse* response) override {
+    return calls_.Query("ConfigService/DescribeConfigs", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class QuotaServiceImpl final : public v1::QuotaService::CallbackService {
+ public:
+  explicit QuotaServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* AlterClientQuotas(Context* context, const v1::AlterClientQuotasRequest* request,
+                             v1::AlterClientQuotasResponse* response) override {
+    return calls_.Command("QuotaService/AlterClientQuotas", context, request, response);
+  }
+  Reactor* DescribeClientQuotas(Context* context, const v1::DescribeClientQuotasRequest* request,
+                                v1::DescribeClientQuotasResponse* response) override {
+    return calls_.Query("QuotaService/DescribeClientQuotas", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class AclServiceImpl final : public v1::AclService::CallbackService {
+ public:
+  explicit AclServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* CreateAcls(Context* context, const v1::CreateAclsRequest* request,
+                      v1::CreateAclsResponse* response) override {
+    return calls_.Command("AclService/CreateAcls", context, request, response);
+  }
+  Reactor* DeleteAcls(Context* context, const v1::DeleteAclsRequest* request,
+                      v1::DeleteAclsResponse* response) override {
+    return calls_.Command("AclService/DeleteAcls", context, request, response);
+  }
+  Reactor* DescribeAcls(Context* context, const v1::DescribeAclsRequest* request,
+                        v1::DescribeAclsResponse* response) override {
+    return calls_.Query("AclService/DescribeAcls", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class CredentialServiceImpl final : public v1::CredentialService::CallbackService {
+ public:
+  explicit CredentialServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* AlterUserScramCredentials(Context* context,
+                                     const v1::AlterUserScramCredentialsRequest* request,
+                                     v1::AlterUserScramCredentialsResponse* response) override {
+    return calls_.Command("CredentialService/AlterUserScramCredentials", context, request,
+                          response);
+  }
+  Reactor* DescribeUserScramCredentials(
+      Context* context, const v1::DescribeUserScramCredentialsRequest* request,
+      v1::DescribeUserScramCredentialsResponse* response) override {
+    return calls_.Query("CredentialService/DescribeUserScramCredentials", context, request,
+                        response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class FeatureServiceImpl final : public v1::FeatureService::CallbackService {
+ public:
+  explicit FeatureServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* UpdateFeatures(Context* context, const v1::UpdateFeaturesRequest* request,
+                          v1::UpdateFeaturesResponse* response) override {
+    return calls_.Command("FeatureService/UpdateFeatures", context, request, response);
+  }
+  Reactor* DescribeFeatures(Context* context, const v1::DescribeFeaturesRequest* request,
+                            v1::DescribeFeaturesResponse* response) override {
+    return calls_.Query("FeatureService/DescribeFeatures", context, request, response);
+  }
+
+ private:
+  UnaryCalls& calls_;
+};
+
+class ProducerIdServiceImpl final : public v1::ProducerIdService::CallbackService {
+ public:
+  explicit ProducerIdServiceImpl(UnaryCalls& calls) : calls_(calls) {}
+
+  Reactor* AllocateProducerIds(Context* context, const v1::AllocateProducerIdsRequest* request,
+                               v1::AllocateProducerIdsResponse* response) override {
+    return calls_.Command("ProducerIdService/AllocateProducerIds", context, request, response);
   }
 
  private:

@@ -43,13 +43,22 @@ GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& he
       brokers_(calls_),
       topics_(calls_),
       entries_(calls_),
+      configs_(calls_),
+      quotas_(calls_),
+      acls_(calls_),
+      credentials_(calls_),
+      features_(calls_),
+      producer_ids_(calls_),
       streams_(runner.publisher(), observer),
       raft_(runner),
       client_reflection_(
           {v1::ClusterService::service_full_name(), v1::QuorumService::service_full_name(),
            v1::MaintenanceService::service_full_name(), v1::MetadataService::service_full_name(),
-           v1::BrokerService::service_full_name(),
-           v1::TopicService::service_full_name(), v1::EntryService::service_full_name(),
+           v1::BrokerService::service_full_name(), v1::TopicService::service_full_name(),
+           v1::EntryService::service_full_name(), v1::ConfigService::service_full_name(),
+           v1::QuotaService::service_full_name(), v1::AclService::service_full_name(),
+           v1::CredentialService::service_full_name(), v1::FeatureService::service_full_name(),
+           v1::ProducerIdService::service_full_name(),
            v1::MetadataStreamService::service_full_name(), kHealthService,
            reflection::ServerReflection::service_full_name()}),
       health_(health) {}
@@ -69,8 +78,10 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
       client_server_, Listen({.name = "client-listener",
                               .address = addresses.client,
                               .apply_options = &ApplyClientListenerOptions,
-                              .services = {&cluster_, &quorum_, &maintenance_, &metadata_, &brokers_, &topics_,
-                                           &entries_, &streams_, &client_reflection_}},
+                              .services = {&cluster_, &quorum_, &maintenance_, &metadata_,
+                                           &brokers_, &topics_, &entries_, &configs_, &quotas_,
+                                           &acls_, &credentials_, &features_, &producer_ids_,
+                                           &streams_, &client_reflection_}},
                              client_port_));
   health_.Attach(controller_server_->GetHealthCheckService());
   health_.Attach(client_server_->GetHealthCheckService());

@@ -53,6 +53,12 @@ class GrpcServer {
   BrokerServiceImpl brokers_;
   TopicServiceImpl topics_;
   EntryServiceImpl entries_;
+  ConfigServiceImpl configs_;
+  QuotaServiceImpl quotas_;
+  AclServiceImpl acls_;
+  CredentialServiceImpl credentials_;
+  FeatureServiceImpl features_;
+  ProducerIdServiceImpl producer_ids_;
   StreamServiceImpl streams_;
   RaftServiceImpl raft_;
   ReflectionService client_reflection_;

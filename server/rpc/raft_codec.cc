@@ -74,6 +74,19 @@ absl::Status CheckLength(std::string_view field, const std::string& text, size_t
              : Refuse(field, fmt::format("{} bytes, at most {} are allowed", text.size(), max));
 }
 
+// Of requests and responses.
+template <typename Wire, typename Header>
+absl::Status DecodeLevels(const Wire& wire, Header& header) {
+  if (wire.min_metadata_level() < 0 || wire.max_metadata_level() < wire.min_metadata_level()) {
+    return Refuse(
+        "header.min_metadata_level",
+        fmt::format("{} to {} is no range", wire.min_metadata_level(), wire.max_metadata_level()));
+  }
+  header.min_metadata_level = wire.min_metadata_level();
+  header.max_metadata_level = wire.max_metadata_level();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<raft::RequestHeader> DecodeHeader(const v1::RaftRequestHeader& wire) {
   raft::RequestHeader header;
   if (wire.cluster_id().empty()) {
@@ -88,6 +101,7 @@ absl::StatusOr<raft::RequestHeader> DecodeHeader(const v1::RaftRequestHeader& wi
   header.cluster_id = wire.cluster_id();
   header.generation = wire.generation();
   header.client_endpoint = wire.client_endpoint();
+  KVORUM_RETURN_IF_ERROR(DecodeLevels(wire, header));
   return header;
 }
 
@@ -97,6 +111,8 @@ void EncodeHeader(const raft::RequestHeader& header, v1::RaftRequestHeader& wire
   EncodeKey(header.sender, *wire.mutable_sender());
   EncodeKey(header.receiver, *wire.mutable_receiver());
   wire.set_client_endpoint(header.client_endpoint);
+  wire.set_min_metadata_level(header.min_metadata_level);
+  wire.set_max_metadata_level(header.max_metadata_level);
 }
 
 v1::RaftError EncodeError(raft::RaftError error) {
@@ -170,6 +186,7 @@ absl::StatusOr<raft::ResponseHeader> DecodeHeader(const v1::RaftResponseHeader& 
   KVORUM_RETURN_IF_ERROR(
       CheckLength("header.client_endpoint", wire.client_endpoint(), kMaxPeerEndpointBytes));
   header.client_endpoint = wire.client_endpoint();
+  KVORUM_RETURN_IF_ERROR(DecodeLevels(wire, header));
   return header;
 }
 
@@ -178,6 +195,8 @@ void EncodeHeader(const raft::ResponseHeader& header, v1::RaftResponseHeader& wi
   wire.set_leader_epoch(header.leader_epoch.value());
   wire.set_leader_id(header.leader_id.has_value() ? header.leader_id->value() : kUnknownNode);
   wire.set_client_endpoint(header.client_endpoint);
+  wire.set_min_metadata_level(header.min_metadata_level);
+  wire.set_max_metadata_level(header.max_metadata_level);
 }
 
 absl::StatusOr<SnapshotId> DecodeSnapshotId(std::string_view field, const v1::SnapshotId& wire) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "server/base/errors.h"
+#include "server/metadata/entries/owned_entries.h"
 #include "server/metadata/topics/partition_change.h"
 
 namespace kvorum {
@@ -43,6 +44,9 @@ std::vector<v1::MetadataRecord> FenceBroker(const MetadataImage& image, BrokerId
     return {};
   }
   std::vector<v1::MetadataRecord> records = RemoveFromIsrs(image, id);
+  for (v1::MetadataRecord& record : RemoveOwnedEntries(image, id)) {
+    records.push_back(std::move(record));
+  }
   records.push_back(RegistrationChange(*image.brokers().Find(id), /*fenced=*/true));
   return records;
 }

@@ -12,6 +12,9 @@
 
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
+#include "server/metadata/entries/owned_entries.h"
+#include "server/metadata/features/features_commands.h"
+#include "server/metadata/metadata_level.h"
 #include "server/metadata/paging.h"
 #include "server/metadata/request_checks.h"
 #include "server/metadata/topics/partition_change.h"
@@ -93,18 +96,37 @@ absl::StatusOr<Uuid> ValidateRegistration(const v1::RegisterBrokerRequest& reque
   return *incarnation;
 }
 
-v1::RegisterBrokerRecord ToRecord(const v1::RegisterBrokerRequest& request) {
+// Without what the log's language does not have at `metadata_level`.
+v1::RegisterBrokerRecord ToRecord(const v1::RegisterBrokerRequest& request,
+                                  int32_t metadata_level) {
   v1::RegisterBrokerRecord record;
   record.set_broker_id(request.broker_id());
   record.set_incarnation_id(request.incarnation_id());
   *record.mutable_endpoints() = request.endpoints();
   record.set_rack(request.rack());
+  *record.mutable_features() = request.features();
+  std::sort(record.mutable_features()->begin(), record.mutable_features()->end(),
+            [](const auto& a, const auto& b) { return a.name() < b.name(); });
+  v1::MetadataRecord whole;
+  *whole.mutable_register_broker() = record;
+  if (MinMetadataLevel(whole) > metadata_level) {
+    record.clear_features();
+  }
   return record;
 }
 
+// What lives with a broker's session, then the record that ends it, go last.
+void AppendOwnedEntries(const MetadataImage& image, BrokerId id,
+                        std::vector<v1::MetadataRecord>& records) {
+  for (v1::MetadataRecord& record : RemoveOwnedEntries(image, id)) {
+    records.push_back(std::move(record));
+  }
+}
+
 CommandResult<v1::RegisterBrokerResponse> RegisterAgain(const v1::RegisterBrokerRequest& request,
-                                                        const Broker& current) {
-  v1::RegisterBrokerRecord record = ToRecord(request);
+                                                        const Broker& current,
+                                                        int32_t metadata_level) {
+  v1::RegisterBrokerRecord record = ToRecord(request, metadata_level);
   record.set_broker_epoch(current.epoch.value());
   record.set_fenced(current.is_fenced);
   CommandResult<v1::RegisterBrokerResponse> result;
@@ -148,20 +170,24 @@ void FillInfo(const Broker& broker, const BrokerLiveness* liveness, v1::BrokerIn
 absl::StatusOr<CommandResult<v1::RegisterBrokerResponse>> Execute(
     const CommandContext& context, const v1::RegisterBrokerRequest& request) {
   KVORUM_ASSIGN_OR_RETURN(const Uuid incarnation, ValidateRegistration(request));
+  KVORUM_RETURN_IF_ERROR(ValidateSupportedFeatures(request.features()));
+  const FeaturesImage& features = context.image.features();
+  KVORUM_RETURN_IF_ERROR(CheckSupportsFinalized(features, request.features()));
   const BrokerId id{request.broker_id()};
   CommandResult<v1::RegisterBrokerResponse> result;
   if (const Broker* current = context.image.brokers().Find(id)) {
     if (current->incarnation == incarnation) {
-      return RegisterAgain(request, *current);
+      return RegisterAgain(request, *current, features.metadata_level());
     }
     if (context.liveness.HasLiveSession(id)) {
       return DuplicateRegistration(context, *current);
     }
     // The process before may have died without a word: nothing it led is led by the new one.
     result.records = RemoveFromIsrs(context.image, id);
+    AppendOwnedEntries(context.image, id, result.records);
   }
   const Offset offset = context.next_offset + static_cast<int64_t>(result.records.size());
-  v1::RegisterBrokerRecord record = ToRecord(request);
+  v1::RegisterBrokerRecord record = ToRecord(request, features.metadata_level());
   record.set_broker_epoch(offset.value());
   record.set_fenced(true);
   *result.records.emplace_back().mutable_register_broker() = std::move(record);
@@ -181,6 +207,7 @@ absl::StatusOr<CommandResult<v1::UnregisterBrokerResponse>> Execute(
   }
   CommandResult<v1::UnregisterBrokerResponse> result;
   result.records = RemoveFromIsrs(context.image, id);
+  AppendOwnedEntries(context.image, id, result.records);
   v1::UnregisterBrokerRecord& record = *result.records.emplace_back().mutable_unregister_broker();
   record.set_broker_id(id.value());
   record.set_broker_epoch(broker->epoch.value());

@@ -54,6 +54,7 @@ void BrokersDelta::Replay(const v1::RegisterBrokerRecord& record, Offset offset)
   broker->epoch = epoch;
   broker->endpoints.assign(record.endpoints().begin(), record.endpoints().end());
   broker->rack = record.rack();
+  broker->features.assign(record.features().begin(), record.features().end());
   broker->is_fenced = record.fenced();
   Replace(std::move(broker));
 }

@@ -20,6 +20,9 @@ class BrokersDelta {
   void Replay(const v1::UnregisterBrokerRecord& record, Offset offset);
   void Replay(const v1::BrokerRegistrationChangeRecord& record, Offset offset);
 
+  // As it is so far.
+  const BrokersImage& image() const { return image_; }
+
   // The base itself while nothing was replayed.
   std::shared_ptr<const BrokersImage> Apply() const;
 

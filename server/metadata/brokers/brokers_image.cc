@@ -12,6 +12,7 @@ v1::RegisterBrokerRecord Broker::ToRecord() const {
   }
   record.set_rack(rack);
   record.set_fenced(is_fenced);
+  record.mutable_features()->Assign(features.begin(), features.end());
   return record;
 }
 

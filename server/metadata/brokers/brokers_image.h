@@ -19,7 +19,8 @@ struct Broker {
   Uuid incarnation;
   BrokerEpoch epoch;  // offset of the registration of this incarnation
   std::vector<v1::Endpoint> endpoints;
-  std::string rack;  // empty: none
+  std::string rack;                            // empty: none
+  std::vector<v1::SupportedFeature> features;  // by name
   bool is_fenced = true;
 
   // The record that creates this broker as it is.

@@ -10,8 +10,10 @@ namespace kvorum {
 
 inline constexpr size_t kMaxEntryKeyBytes = 512;
 inline constexpr size_t kMaxEntryValueBytes = size_t{64} << 10;
+inline constexpr size_t kMaxEntryNamespaceBytes = 64;
 
-// INVALID_KEY, VALUE_TOO_LARGE; INVALID_UPDATE_VERSION if the key is not at `expected_version`.
+// INVALID_KEY, VALUE_TOO_LARGE; INVALID_UPDATE_VERSION if the key is not at `expected_version`;
+// LIMIT_EXCEEDED. For an owner: BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH, BROKER_NOT_AVAILABLE.
 absl::StatusOr<CommandResult<v1::PutEntryResponse>> Execute(const CommandContext& context,
                                                             const v1::PutEntryRequest& request);
 
@@ -22,6 +24,10 @@ absl::StatusOr<CommandResult<v1::DeleteEntryResponse>> Execute(
 // INVALID_KEY, UNKNOWN_KEY.
 absl::StatusOr<v1::GetEntryResponse> Query(const QueryContext& context,
                                            const v1::GetEntryRequest& request);
+
+// By name, those that have entries. INVALID_REQUEST for a bad page.
+absl::StatusOr<v1::ListEntryNamespacesResponse> Query(
+    const QueryContext& context, const v1::ListEntryNamespacesRequest& request);
 
 // By key. INVALID_KEY for a bad prefix, INVALID_REQUEST for a bad page.
 absl::StatusOr<v1::ListEntriesResponse> Query(const QueryContext& context,

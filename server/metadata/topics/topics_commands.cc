@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -13,6 +14,7 @@
 
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
+#include "server/metadata/configs/configs_commands.h"
 #include "server/metadata/item_status.h"
 #include "server/metadata/record_codec.h"
 #include "server/metadata/topics/replica_placement.h"
@@ -20,19 +22,6 @@
 
 namespace kvorum {
 namespace {
-
-absl::Status ValidateItemCount(int count) {
-  if (count == 0) {
-    return MakeError(ErrorReason::kInvalidRequest,
-                     fmt::format("topics are missing; name 1 to {}", kMaxTopicsPerRequest));
-  }
-  if (count > kMaxTopicsPerRequest) {
-    return MakeError(ErrorReason::kPolicyViolation,
-                     fmt::format("the request has {} topics; the limit is {}, split the request",
-                                 count, kMaxTopicsPerRequest));
-  }
-  return absl::OkStatus();
-}
 
 absl::Status ValidatePartitionTotal(int64_t total) {
   if (total > kMaxPartitionsPerRequest) {
@@ -61,22 +50,6 @@ std::set<std::string_view> RepeatedNames(const Items& items) {
     }
   }
   return repeated;
-}
-
-// Clears all records if an item was refused, and says so to the others.
-template <typename Response>
-void RefuseAllIfAny(CommandResult<Response>& result) {
-  auto& items = *result.response.mutable_results();
-  if (std::all_of(items.begin(), items.end(),
-                  [](const auto& item) { return item.status().code() == 0; })) {
-    return;
-  }
-  result.records.clear();
-  for (auto& item : items) {
-    if (item.status().code() == 0) {
-      *item.mutable_status() = NotExecutedItemStatus();
-    }
-  }
 }
 
 // What a topic will be called in metrics must be free: in the image, and among the topics that the
@@ -211,7 +184,7 @@ absl::StatusOr<std::vector<BrokerList>> PlanGrowth(const CommandContext& context
 
 absl::StatusOr<CommandResult<v1::CreateTopicsResponse>> Execute(
     const CommandContext& context, const v1::CreateTopicsRequest& request) {
-  KVORUM_RETURN_IF_ERROR(ValidateItemCount(request.topics_size()));
+  KVORUM_RETURN_IF_ERROR(CheckItemCount("topics", request.topics_size(), kMaxTopicsPerRequest));
   int64_t total = 0;
   for (const v1::NewTopic& topic : request.topics()) {
     total += RequestedPartitions(topic);
@@ -221,6 +194,7 @@ absl::StatusOr<CommandResult<v1::CreateTopicsResponse>> Execute(
   CommandResult<v1::CreateTopicsResponse> result;
   const std::set<std::string_view> repeated = RepeatedNames(request.topics());
   std::map<std::string, std::string> planned;  // metric name to name
+  size_t new_configs = 0;
   for (const v1::NewTopic& topic : request.topics()) {
     v1::CreateTopicsResponse::Result& item = *result.response.add_results();
     item.set_name(topic.name());
@@ -230,12 +204,17 @@ absl::StatusOr<CommandResult<v1::CreateTopicsResponse>> Execute(
     if (status.ok()) {
       absl::StatusOr<std::vector<BrokerList>> partitions = PlanPartitions(context, topic);
       status = partitions.status();
+      absl::StatusOr<std::vector<v1::MetadataRecord>> configs =
+          PlanTopicConfigs(context, topic, new_configs);
+      status.Update(configs.status());
       if (status.ok()) {
         const Uuid id = DrawTopicId(context);
         v1::TopicRecord& record = *result.records.emplace_back().mutable_topic();
         record.set_topic_id(id.ToBytes());
         record.set_name(topic.name());
         AppendPartitions(context, id, 0, *partitions, result.records);
+        new_configs += configs->size();
+        std::move(configs->begin(), configs->end(), std::back_inserter(result.records));
         FillCreated(id, *partitions, item);
         planned[MetricNameOf(topic.name()).value_or(topic.name())] = topic.name();
       }
@@ -259,7 +238,7 @@ absl::StatusOr<CommandResult<v1::CreateTopicsResponse>> Execute(
 
 absl::StatusOr<CommandResult<v1::DeleteTopicsResponse>> Execute(
     const CommandContext& context, const v1::DeleteTopicsRequest& request) {
-  KVORUM_RETURN_IF_ERROR(ValidateItemCount(request.topics_size()));
+  KVORUM_RETURN_IF_ERROR(CheckItemCount("topics", request.topics_size(), kMaxTopicsPerRequest));
   CommandResult<v1::DeleteTopicsResponse> result;
   std::set<Uuid> deleted;
   for (const v1::TopicRef& ref : request.topics()) {
@@ -290,7 +269,7 @@ absl::StatusOr<CommandResult<v1::DeleteTopicsResponse>> Execute(
 
 absl::StatusOr<CommandResult<v1::CreatePartitionsResponse>> Execute(
     const CommandContext& context, const v1::CreatePartitionsRequest& request) {
-  KVORUM_RETURN_IF_ERROR(ValidateItemCount(request.topics_size()));
+  KVORUM_RETURN_IF_ERROR(CheckItemCount("topics", request.topics_size(), kMaxTopicsPerRequest));
   const TopicsImage& topics = context.image.topics();
   int64_t total = 0;
   for (const v1::CreatePartitionsRequest::Item& item : request.topics()) {

@@ -21,6 +21,9 @@ class TopicsDelta {
   void Replay(const v1::PartitionRecord& record, Offset offset);
   void Replay(const v1::PartitionChangeRecord& record, Offset offset);
 
+  // As it is so far.
+  const TopicsImage& image() const { return image_; }
+
   // The base itself while nothing was replayed.
   std::shared_ptr<const TopicsImage> Apply() const;
 

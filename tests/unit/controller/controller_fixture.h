@@ -30,6 +30,7 @@ class FakeLogAppender : public LogAppender {
   };
 
   Offset log_end_offset() const override { return end_; }
+  std::vector<VoterLevels> voter_levels() const override { return voters; }
   void Append(Now now, Epoch epoch, int32_t record_count,
               std::shared_ptr<const std::string> payload) override {
     auto records = DecodeRecords(*payload);
@@ -45,6 +46,7 @@ class FakeLogAppender : public LogAppender {
   }
 
   std::vector<Batch> batches;
+  std::vector<VoterLevels> voters;  // what they say they understand
 
  private:
   Offset end_{1};  // offset 0 holds the leader's control record

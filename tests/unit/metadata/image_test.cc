@@ -35,9 +35,9 @@ TEST(MetadataImageTest, UnchangedDomainsAreShared) {
   v1::PutEntryRequest put;
   put.set_key("k2");
   ASSERT_TRUE(world.Run(put).ok());
-  EXPECT_EQ(before->shared_brokers(), world.image().shared_brokers());
-  EXPECT_EQ(before->shared_topics(), world.image().shared_topics());
-  EXPECT_NE(before->shared_entries(), world.image().shared_entries());
+  EXPECT_EQ(before->domains().brokers, world.image().domains().brokers);
+  EXPECT_EQ(before->domains().topics, world.image().domains().topics);
+  EXPECT_NE(before->domains().entries, world.image().domains().entries);
   EXPECT_EQ(before->entries().Find("k2"), nullptr);
 }
 
@@ -122,6 +122,39 @@ TEST(ImageChunkerTest, WritesBrokersTopicsEntriesEachByKey) {
               testing::ElementsAre(Kind::kRegisterBroker, Kind::kRegisterBroker, Kind::kTopic,
                                    Kind::kPartition, Kind::kPartition, Kind::kEntry));
   EXPECT_EQ((*records)[0].register_broker().broker_id(), 1);
+}
+
+// consensus.md 6.9: features first, so that a reader knows what language follows.
+TEST(ImageChunkerTest, WritesDomainsInTheOrderInWhichTheyNeedEachOther) {
+  World world;
+  world.Apply(BootstrapRecords(kMaxMetadataLevel));
+  FillSmall(world);
+  const std::string topic = *world.image().topics().by_name.begin()->value.name;
+  std::vector<v1::MetadataRecord> settings(5);
+  settings[0].mutable_user_scram_credential()->set_user("alice");
+  settings[0].mutable_user_scram_credential()->set_mechanism(v1::SCRAM_MECHANISM_SHA_256);
+  settings[1].mutable_access_control_entry()->set_id("0123456789abcdef");
+  settings[1].mutable_access_control_entry()->mutable_binding();
+  settings[2].mutable_producer_ids()->set_next_producer_id(1'000);
+  settings[3].mutable_client_quota()->add_entity()->set_type(v1::QUOTA_ENTITY_TYPE_USER);
+  settings[3].mutable_client_quota()->set_key("request_percentage");
+  settings[3].mutable_client_quota()->set_value(1);
+  settings[4].mutable_config()->set_resource_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
+  settings[4].mutable_config()->set_resource_name(topic);
+  settings[4].mutable_config()->set_name("retention.ms");
+  world.Apply(settings);
+  std::vector<v1::MetadataRecord::RecordCase> kinds;
+  ImageCursor cursor(world.shared_image());
+  for (v1::MetadataRecord record; cursor.Next(record);) {
+    if (kinds.empty() || kinds.back() != record.record_case()) {
+      kinds.push_back(record.record_case());
+    }
+  }
+  using Kind = v1::MetadataRecord;
+  EXPECT_THAT(kinds, testing::ElementsAre(Kind::kFeatureLevel, Kind::kRegisterBroker, Kind::kTopic,
+                                          Kind::kPartition, Kind::kConfig, Kind::kClientQuota,
+                                          Kind::kProducerIds, Kind::kAccessControlEntry,
+                                          Kind::kUserScramCredential, Kind::kEntry));
 }
 
 TEST(ImageChunkerTest, OutlivesWhoeverMadeTheImage) {

@@ -74,9 +74,11 @@ class World {
   const std::vector<std::pair<Offset, v1::MetadataRecord>>& log() const { return log_; }
   FakeLiveness& liveness() { return liveness_; }
   Random& random() { return random_; }
+  MetadataLimits& limits() { return limits_; }
+  std::vector<VoterLevels>& voters() { return voters_; }
 
   CommandContext context() {
-    return CommandContext{*image_, next_offset_, 1'000, random_, liveness_};
+    return CommandContext{*image_, next_offset_, 1'000, random_, liveness_, voters_, limits_};
   }
   QueryContext query_context() const { return QueryContext{*image_, &liveness_}; }
 
@@ -171,6 +173,8 @@ class World {
  private:
   Random random_;
   FakeLiveness liveness_;
+  MetadataLimits limits_;
+  std::vector<VoterLevels> voters_;
   std::shared_ptr<const MetadataImage> image_ = MetadataImage::Empty();
   Offset next_offset_{1};  // 0 is the leader's own first record
   std::vector<std::pair<Offset, v1::MetadataRecord>> log_;

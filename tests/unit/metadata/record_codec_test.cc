@@ -51,19 +51,27 @@ TEST(RecordCodecTest, RefusesWhatIsNoBatch) {
 }
 
 TEST(RecordCodecTest, RefusesUnknownRecordsFieldsAndValues) {
-  const auto is_corrupt = HasReason(ErrorReason::kCorruptLog);
-  EXPECT_THAT(DecodeRecords(Field(15, "")), is_corrupt) << "no record";
-  EXPECT_THAT(DecodeRecords(Field(15, std::string("\xfa\x07\x00", 3))), is_corrupt) << "kind 127";
+  const auto is_unsupported = HasReason(ErrorReason::kUnsupportedVersion);
+  EXPECT_THAT(DecodeRecords(Field(15, "")), HasReason(ErrorReason::kCorruptLog)) << "no record";
+  EXPECT_THAT(DecodeRecords(Field(15, std::string("\xfa\x07\x00", 3))), is_unsupported)
+      << "kind 127";
   const std::string known = Entry("a").SerializeAsString();
   EXPECT_TRUE(DecodeRecords(Field(15, known)).ok());
-  EXPECT_THAT(DecodeRecords(Field(15, known + Field(14, ""))), is_corrupt) << "beside the record";
-  EXPECT_THAT(DecodeRecords(Field(15, known) + Field(14, "")), is_corrupt) << "in the payload";
-  EXPECT_THAT(DecodeRecords(Field(15, Field(9, Field(13, "x")))), is_corrupt) << "in the record";
-  EXPECT_THAT(DecodeRecords(Field(15, Field(2, Field(4, Field(9, "x"))))), is_corrupt)
+  EXPECT_THAT(DecodeRecords(Field(15, known + Field(14, ""))), is_unsupported)
+      << "beside the record";
+  EXPECT_THAT(DecodeRecords(Field(15, known) + Field(14, "")), is_unsupported) << "in the payload";
+  EXPECT_THAT(DecodeRecords(Field(15, Field(9, Field(13, "x")))), is_unsupported)
+      << "in the record";
+  EXPECT_THAT(DecodeRecords(Field(15, Field(2, Field(4, Field(9, "x"))))), is_unsupported)
       << "in an endpoint";
   v1::MetadataRecord partition;
   partition.mutable_partition()->set_leader_recovery_state(static_cast<v1::LeaderRecoveryState>(9));
-  EXPECT_THAT(DecodeRecords(EncodeRecords({partition})), is_corrupt) << "enum value";
+  EXPECT_THAT(DecodeRecords(EncodeRecords({partition})), is_unsupported) << "enum value";
+  v1::MetadataRecord quota;
+  quota.mutable_client_quota()->add_entity()->set_type(static_cast<v1::QuotaEntityType>(9));
+  EXPECT_THAT(DecodeRecords(EncodeRecords({quota})), is_unsupported) << "enum value within";
+  EXPECT_THAT(DecodeRecords(Field(15, std::string("\x92\x02\x02\x7a\x00", 5))), is_unsupported)
+      << "in an access control entry";
 }
 
 TEST(RecordCodecTest, LimitsRecordsAndBytesOfABatch) {

@@ -19,6 +19,62 @@ namespace {
 
 constexpr char kTopicId[] = "0123456789abcdef";
 
+void AddSettingsSamples(std::map<std::string, v1::MetadataRecord>& samples) {
+  v1::ConfigRecord& config = *samples["config"].mutable_config();
+  config.set_resource_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
+  config.set_resource_name("orders");
+  config.set_name("retention.ms");
+  config.set_value("3600000");
+  v1::RemoveConfigRecord& remove_config = *samples["remove_config"].mutable_remove_config();
+  remove_config.set_resource_type(v1::CONFIG_RESOURCE_TYPE_BROKER);
+  remove_config.set_resource_name("7");
+  remove_config.set_name("log.retention.ms");
+
+  v1::ClientQuotaRecord& quota = *samples["client_quota"].mutable_client_quota();
+  quota.add_entity()->set_type(v1::QUOTA_ENTITY_TYPE_USER);
+  quota.mutable_entity(0)->set_name("alice");
+  quota.add_entity()->set_type(v1::QUOTA_ENTITY_TYPE_CLIENT_ID);
+  quota.set_key("producer_byte_rate");
+  quota.set_value(1048576.5);
+  v1::RemoveClientQuotaRecord& remove_quota =
+      *samples["remove_client_quota"].mutable_remove_client_quota();
+  remove_quota.add_entity()->set_type(v1::QUOTA_ENTITY_TYPE_IP);
+  remove_quota.mutable_entity(0)->set_name("10.0.0.1");
+  remove_quota.set_key("connection_creation_rate");
+
+  v1::AccessControlEntryRecord& acl =
+      *samples["access_control_entry"].mutable_access_control_entry();
+  acl.set_id(kTopicId);
+  acl.mutable_binding()->set_resource_type(v1::ACL_RESOURCE_TYPE_GROUP);
+  acl.mutable_binding()->set_resource_name("billing-");
+  acl.mutable_binding()->set_pattern_type(v1::ACL_PATTERN_TYPE_PREFIXED);
+  acl.mutable_binding()->set_principal("User:alice");
+  acl.mutable_binding()->set_host("*");
+  acl.mutable_binding()->set_operation(v1::ACL_OPERATION_IDEMPOTENT_WRITE);
+  acl.mutable_binding()->set_permission(v1::ACL_PERMISSION_DENY);
+  samples["remove_access_control_entry"].mutable_remove_access_control_entry()->set_id(kTopicId);
+
+  v1::UserScramCredentialRecord& credential =
+      *samples["user_scram_credential"].mutable_user_scram_credential();
+  credential.set_user("alice");
+  credential.set_mechanism(v1::SCRAM_MECHANISM_SHA_512);
+  credential.set_salt("saltsalt");
+  credential.set_stored_key("stored");
+  credential.set_server_key("server");
+  credential.set_iterations(4'096);
+  v1::RemoveUserScramCredentialRecord& remove_credential =
+      *samples["remove_user_scram_credential"].mutable_remove_user_scram_credential();
+  remove_credential.set_user("alice");
+  remove_credential.set_mechanism(v1::SCRAM_MECHANISM_SHA_256);
+
+  samples["feature_level"].mutable_feature_level()->set_name("metadata.version");
+  samples["feature_level"].mutable_feature_level()->set_level(2);
+  v1::ProducerIdsRecord& producer_ids = *samples["producer_ids"].mutable_producer_ids();
+  producer_ids.set_broker_id(7);
+  producer_ids.set_broker_epoch(300);
+  producer_ids.set_next_producer_id(5'000);
+}
+
 std::map<std::string, v1::MetadataRecord> SampleRecords() {
   std::map<std::string, v1::MetadataRecord> samples;
   samples["no_op"].mutable_no_op();
@@ -33,6 +89,10 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   endpoint.set_port(9092);
   broker.set_rack("rack-a");
   broker.set_fenced(true);
+  v1::SupportedFeature& feature = *broker.add_features();
+  feature.set_name("group.version");
+  feature.set_min_level(1);
+  feature.set_max_level(300);
 
   v1::UnregisterBrokerRecord& unregister =
       *samples["unregister_broker"].mutable_unregister_broker();
@@ -77,7 +137,12 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   entry.set_key("config/limits");
   entry.set_value(std::string("\x00\x01\xff", 3));
   entry.set_version(1'000'000);
+  entry.set_namespace_("team-a");
+  entry.mutable_owner()->set_broker_id(7);
+  entry.mutable_owner()->set_broker_epoch(300);
   samples["remove_entry"].mutable_remove_entry()->set_key("config/limits");
+  samples["remove_entry"].mutable_remove_entry()->set_namespace_("team-a");
+  AddSettingsSamples(samples);
   return samples;
 }
 

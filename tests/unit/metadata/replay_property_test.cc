@@ -3,6 +3,8 @@
 // images that were shared stay as they were; and what must always hold of a partition holds.
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,12 +14,12 @@
 #include "server/metadata/image_text.h"
 #include "server/metadata/image_writer.h"
 #include "server/metadata/record_codec.h"
-#include "tests/unit/metadata/metadata_world.h"
+#include "tests/unit/metadata/random_commands.h"
 
 namespace kvorum {
 namespace {
 
-constexpr int kSteps = 400;
+constexpr int kSteps = 600;
 
 std::string BytesOf(const std::shared_ptr<const MetadataImage>& image) {
   std::string bytes;
@@ -27,120 +29,6 @@ std::string BytesOf(const std::shared_ptr<const MetadataImage>& image) {
   }
   return bytes;
 }
-
-class RandomCommands {
- public:
-  explicit RandomCommands(uint64_t seed) : world_(seed), random_(seed + 1'000) {}
-
-  World& world() { return world_; }
-
-  void Step() {
-    switch (random_.Below(12)) {
-      case 0:
-        (void)world_.Run(world_.Registration(AnyBroker()));
-        break;
-      case 1:
-      case 2:
-        world_.Unfence(AnyBroker());
-        break;
-      case 3:
-        world_.Fence(AnyBroker());
-        break;
-      case 4: {
-        v1::UnregisterBrokerRequest request;
-        request.set_broker_id(AnyBroker());
-        if (random_.OneIn(1, 4)) {
-          (void)world_.Run(request);
-        }
-        break;
-      }
-      case 5:
-      case 6:
-        CreateTopics();
-        break;
-      case 7: {
-        v1::DeleteTopicsRequest request;
-        request.add_topics()->set_name(AnyTopic());
-        (void)world_.Run(request);
-        break;
-      }
-      case 8: {
-        v1::CreatePartitionsRequest request;
-        request.add_topics()->set_name(AnyTopic());
-        request.mutable_topics(0)->set_new_partition_count(static_cast<int32_t>(random_.Below(9)));
-        (void)world_.Run(request);
-        break;
-      }
-      case 9:
-        AlterPartitions();
-        break;
-      default:
-        ChangeEntry();
-    }
-  }
-
- private:
-  int32_t AnyBroker() { return static_cast<int32_t>(random_.Below(6)); }
-  std::string AnyTopic() {
-    static constexpr const char* kNames[] = {"a", "b", "c.d", "c_d", "e.f", "g"};
-    return kNames[random_.Below(6)];
-  }
-
-  void CreateTopics() {
-    v1::CreateTopicsRequest request;
-    for (uint64_t i = 0; i <= random_.Below(3); ++i) {
-      v1::NewTopic& topic = *request.add_topics();
-      topic.set_name(AnyTopic());
-      topic.set_partition_count(static_cast<int32_t>(random_.Below(6)));
-      topic.set_replication_factor(static_cast<int32_t>(random_.Below(4)));
-    }
-    (void)world_.Run(request);
-  }
-
-  void AlterPartitions() {
-    v1::AlterPartitionRequest request;
-    request.set_broker_id(AnyBroker());
-    const Broker* broker = world_.image().brokers().Find(BrokerId{request.broker_id()});
-    if (broker == nullptr) {
-      return;
-    }
-    request.set_broker_epoch(broker->epoch.value());
-    for (const auto& [id, topic] : world_.image().topics().by_id) {
-      for (const auto& [index, partition] : topic.partitions) {
-        v1::AlterPartitionRequest::Item& item = *request.add_partitions();
-        item.set_topic_id(id.ToString());
-        item.set_partition_index(index);
-        item.set_leader_epoch(partition.leader_epoch);
-        item.set_partition_epoch(partition.partition_epoch);
-        for (const BrokerId replica : partition.replicas) {
-          if (replica == broker->id || random_.OneIn(1, 2)) {
-            v1::IsrMember& member = *item.add_new_isr();
-            member.set_broker_id(replica.value());
-            member.set_broker_epoch(-1);
-          }
-        }
-      }
-    }
-    (void)world_.Run(request);
-  }
-
-  void ChangeEntry() {
-    const std::string key = "key/" + std::to_string(random_.Below(40));
-    if (random_.OneIn(1, 3)) {
-      v1::DeleteEntryRequest request;
-      request.set_key(key);
-      (void)world_.Run(request);
-    } else {
-      v1::PutEntryRequest request;
-      request.set_key(key);
-      request.set_value(std::string(random_.Below(50), 'v'));
-      (void)world_.Run(request);
-    }
-  }
-
-  World world_;
-  Random random_;
-};
 
 // What must hold of every image, found by a walk that shares no code with the deltas.
 void CheckInvariants(const MetadataImage& image) {
@@ -177,6 +65,51 @@ void CheckInvariants(const MetadataImage& image) {
   ASSERT_EQ(topics.by_name.size(), topics.by_id.size());
 }
 
+// The same for what lives beside topics and brokers.
+void CheckSettings(const MetadataImage& image) {
+  const EntriesImage& entries = image.entries();
+  std::map<std::string, EntryUsage> usage;
+  size_t owned = 0;
+  for (const auto& [key, record] : entries.entries) {
+    EntryUsage& of_namespace = usage[std::string(key.name_space)];
+    ++of_namespace.count;
+    of_namespace.bytes += static_cast<int64_t>(record->key().size() + record->value().size());
+    if (record->has_owner()) {
+      const BrokerId owner{record->owner().broker_id()};
+      ASSERT_TRUE(image.brokers().IsActive(owner)) << "an entry outlives its owner's session";
+      ASSERT_EQ(image.brokers().Find(owner)->epoch.value(), record->owner().broker_epoch());
+      ASSERT_TRUE(entries.owned.Contains(OwnedEntryKey{owner, key}));
+      ++owned;
+    }
+  }
+  ASSERT_EQ(entries.owned.size(), owned);
+  ASSERT_EQ(entries.usage.size(), usage.size());
+  EntryUsage total;
+  for (const auto& [name, counted] : usage) {
+    ASSERT_EQ(entries.usage.Find(name)->count, counted.count);
+    ASSERT_EQ(entries.usage.Find(name)->bytes, counted.bytes);
+    total = {total.count + counted.count, total.bytes + counted.bytes};
+  }
+  ASSERT_EQ(entries.total.count, total.count);
+  ASSERT_EQ(entries.total.bytes, total.bytes);
+  for (const auto& [key, record] : image.configs().configs) {
+    ASSERT_TRUE(key.type != v1::CONFIG_RESOURCE_TYPE_TOPIC ||
+                image.topics().Find(key.resource) != nullptr)
+        << "a config outlives its topic";
+  }
+  ASSERT_EQ(image.acls().by_id.size(), image.acls().by_binding.size());
+  for (const auto& [key, quota] : image.quotas().quotas) {
+    ASSERT_FALSE(quota->limits.empty());
+  }
+  // What the image needs is what its records need.
+  int32_t level = kMinMetadataLevel;
+  ImageCursor cursor(std::make_shared<const MetadataImage>(image));
+  for (v1::MetadataRecord record; cursor.Next(record); record.Clear()) {
+    level = std::max(level, MinMetadataLevel(record));
+  }
+  ASSERT_EQ(MetadataLevelInUse(image), level);
+}
+
 class ReplayPropertyTest : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(ReplayPropertyTest, AllWaysToAnImageGiveTheSameImage) {
@@ -186,6 +119,9 @@ TEST_P(ReplayPropertyTest, AllWaysToAnImageGiveTheSameImage) {
   for (int step = 0; step < kSteps; ++step) {
     commands.Step();
     CheckInvariants(world.image());
+    if (step % 5 == 0) {
+      CheckSettings(world.image());
+    }
     if (HasFatalFailure()) {
       FAIL() << "step " << step << "\n" << ToText(world.image());
     }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/base/check.h"
 #include "server/metadata/record_codec.h"
 #include "server/node/ports.h"
 
@@ -71,6 +72,14 @@ using CommitApplierDeathTest = CommitApplierTest;
 
 TEST_F(CommitApplierDeathTest, DiesOnAGap) {
   EXPECT_DEATH(applier.Apply({Control(1, 1)}), "batch at 1 after 0");
+}
+
+TEST_F(CommitApplierDeathTest, StopsWithAnExitOfItsOwnAtARecordOfANewerRelease) {
+  const RecordBatch newer =
+      MakeBatch(Offset(0), 1, Epoch(1), false, 0,
+                std::make_shared<const std::string>(std::string("\x7a\x03\xfa\x07\x00", 5)), 0);
+  EXPECT_EXIT(applier.Apply({newer}), testing::ExitedWithCode(kExitUnsupportedRecord),
+              "cannot read on: committed batch at 0: .*newer one");
 }
 
 TEST_F(CommitApplierDeathTest, DiesOnWhatItCannotDecode) {
