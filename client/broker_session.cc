@@ -139,6 +139,7 @@ v1::RegisterBrokerRequest BrokerSession::MakeRegistration() const {
   request.set_incarnation_id(RandomIncarnation());
   request.mutable_endpoints()->Assign(options_.endpoints.begin(), options_.endpoints.end());
   request.set_rack(options_.rack);
+  request.mutable_features()->Assign(options_.features.begin(), options_.features.end());
   return request;
 }
 

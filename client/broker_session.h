@@ -19,6 +19,8 @@ struct BrokerSessionOptions {
   int32_t broker_id = -1;
   std::vector<v1::Endpoint> endpoints;  // where the broker's own clients reach it; 1 to 32
   std::string rack;                     // empty: none
+  // What this broker can work with; see UpdateFeatures. Names unique.
+  std::vector<v1::SupportedFeature> features;
   // Well below the server's session timeout (9 s unless configured).
   std::chrono::milliseconds heartbeat_interval{2000};
   // While fenced, the first heartbeats come this fast; then their distance grows to the above.

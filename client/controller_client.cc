@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <utility>
 
+#include "kvorum/v1/acl.grpc.pb.h"
 #include "kvorum/v1/broker.grpc.pb.h"
+#include "kvorum/v1/config.grpc.pb.h"
+#include "kvorum/v1/credential.grpc.pb.h"
 #include "kvorum/v1/entry.grpc.pb.h"
+#include "kvorum/v1/feature.grpc.pb.h"
 #include "kvorum/v1/maintenance.grpc.pb.h"
 #include "kvorum/v1/metadata.grpc.pb.h"
+#include "kvorum/v1/producer_id.grpc.pb.h"
 #include "kvorum/v1/quorum.grpc.pb.h"
+#include "kvorum/v1/quota.grpc.pb.h"
 #include "kvorum/v1/topic.grpc.pb.h"
 
 namespace kvorum::client {
@@ -206,6 +212,78 @@ Result<v1::ListTopicsResponse> ControllerClient::ListTopics(v1::ListTopicsReques
 Result<v1::GetTopicResponse> ControllerClient::GetTopic(v1::GetTopicRequest request,
                                                         const CallOptions& call) {
   return Call(&v1::TopicService::Stub::GetTopic, CallKind::kRead, std::move(request), call);
+}
+
+Result<v1::AlterConfigsResponse> ControllerClient::AlterConfigs(v1::AlterConfigsRequest request,
+                                                                const CallOptions& call) {
+  return Call(&v1::ConfigService::Stub::AlterConfigs, CallKind::kWrite, std::move(request), call);
+}
+
+Result<v1::DescribeConfigsResponse> ControllerClient::DescribeConfigs(
+    v1::DescribeConfigsRequest request, const CallOptions& call) {
+  return Call(&v1::ConfigService::Stub::DescribeConfigs, CallKind::kRead, std::move(request), call);
+}
+
+Result<v1::AlterClientQuotasResponse> ControllerClient::AlterClientQuotas(
+    v1::AlterClientQuotasRequest request, const CallOptions& call) {
+  return Call(&v1::QuotaService::Stub::AlterClientQuotas, CallKind::kWrite, std::move(request),
+              call);
+}
+
+Result<v1::DescribeClientQuotasResponse> ControllerClient::DescribeClientQuotas(
+    v1::DescribeClientQuotasRequest request, const CallOptions& call) {
+  return Call(&v1::QuotaService::Stub::DescribeClientQuotas, CallKind::kRead, std::move(request),
+              call);
+}
+
+Result<v1::CreateAclsResponse> ControllerClient::CreateAcls(v1::CreateAclsRequest request,
+                                                            const CallOptions& call) {
+  return Call(&v1::AclService::Stub::CreateAcls, CallKind::kIdempotent, std::move(request), call);
+}
+
+Result<v1::DeleteAclsResponse> ControllerClient::DeleteAcls(v1::DeleteAclsRequest request,
+                                                            const CallOptions& call) {
+  return Call(&v1::AclService::Stub::DeleteAcls, CallKind::kWrite, std::move(request), call);
+}
+
+Result<v1::DescribeAclsResponse> ControllerClient::DescribeAcls(v1::DescribeAclsRequest request,
+                                                                const CallOptions& call) {
+  return Call(&v1::AclService::Stub::DescribeAcls, CallKind::kRead, std::move(request), call);
+}
+
+Result<v1::AlterUserScramCredentialsResponse> ControllerClient::AlterUserScramCredentials(
+    v1::AlterUserScramCredentialsRequest request, const CallOptions& call) {
+  return Call(&v1::CredentialService::Stub::AlterUserScramCredentials, CallKind::kWrite,
+              std::move(request), call);
+}
+
+Result<v1::DescribeUserScramCredentialsResponse> ControllerClient::DescribeUserScramCredentials(
+    v1::DescribeUserScramCredentialsRequest request, const CallOptions& call) {
+  return Call(&v1::CredentialService::Stub::DescribeUserScramCredentials, CallKind::kRead,
+              std::move(request), call);
+}
+
+Result<v1::UpdateFeaturesResponse> ControllerClient::UpdateFeatures(
+    v1::UpdateFeaturesRequest request, const CallOptions& call) {
+  return Call(&v1::FeatureService::Stub::UpdateFeatures, CallKind::kWrite, std::move(request),
+              call);
+}
+
+Result<v1::DescribeFeaturesResponse> ControllerClient::DescribeFeatures(
+    v1::DescribeFeaturesRequest request, const CallOptions& call) {
+  return Call(&v1::FeatureService::Stub::DescribeFeatures, CallKind::kRead, std::move(request),
+              call);
+}
+
+Result<v1::AllocateProducerIdsResponse> ControllerClient::AllocateProducerIds(
+    v1::AllocateProducerIdsRequest request, const CallOptions& call) {
+  return Call(&v1::ProducerIdService::Stub::AllocateProducerIds, CallKind::kIdempotent,
+              std::move(request), call);
+}
+
+Result<v1::ListEntryNamespacesResponse> ControllerClient::ListEntryNamespaces(
+    v1::ListEntryNamespacesRequest request, const CallOptions& call) {
+  return Call(&v1::EntryService::Stub::ListNamespaces, CallKind::kRead, std::move(request), call);
 }
 
 Result<v1::RegisterBrokerResponse> ControllerClient::RegisterBroker(

@@ -8,11 +8,17 @@
 #include "client/endpoints.h"
 #include "client/retry.h"
 #include "client/status.h"
+#include "kvorum/v1/acl.pb.h"
 #include "kvorum/v1/broker.pb.h"
+#include "kvorum/v1/config.pb.h"
+#include "kvorum/v1/credential.pb.h"
 #include "kvorum/v1/entry.pb.h"
+#include "kvorum/v1/feature.pb.h"
 #include "kvorum/v1/maintenance.pb.h"
 #include "kvorum/v1/metadata.pb.h"
+#include "kvorum/v1/producer_id.pb.h"
 #include "kvorum/v1/quorum.pb.h"
+#include "kvorum/v1/quota.pb.h"
 #include "kvorum/v1/topic.pb.h"
 
 namespace kvorum::client {
@@ -43,6 +49,8 @@ class ControllerClient {
                                               const CallOptions& call = {});
   Result<v1::ListEntriesResponse> ListEntries(v1::ListEntriesRequest request,
                                               const CallOptions& call = {});
+  Result<v1::ListEntryNamespacesResponse> ListEntryNamespaces(
+      v1::ListEntryNamespacesRequest request, const CallOptions& call = {});
 
   // Faults of an item are in the results of an OK response.
   Result<v1::CreateTopicsResponse> CreateTopics(v1::CreateTopicsRequest request,
@@ -56,6 +64,34 @@ class ControllerClient {
   Result<v1::ListTopicsResponse> ListTopics(v1::ListTopicsRequest request,
                                             const CallOptions& call = {});
   Result<v1::GetTopicResponse> GetTopic(v1::GetTopicRequest request, const CallOptions& call = {});
+
+  // Configs, quotas, access control, credentials, features: faults of an item as above.
+  Result<v1::AlterConfigsResponse> AlterConfigs(v1::AlterConfigsRequest request,
+                                                const CallOptions& call = {});
+  Result<v1::DescribeConfigsResponse> DescribeConfigs(v1::DescribeConfigsRequest request,
+                                                      const CallOptions& call = {});
+  Result<v1::AlterClientQuotasResponse> AlterClientQuotas(v1::AlterClientQuotasRequest request,
+                                                          const CallOptions& call = {});
+  Result<v1::DescribeClientQuotasResponse> DescribeClientQuotas(
+      v1::DescribeClientQuotasRequest request, const CallOptions& call = {});
+  // Idempotent for an identical binding, and therefore repeated when a reply is lost.
+  Result<v1::CreateAclsResponse> CreateAcls(v1::CreateAclsRequest request,
+                                            const CallOptions& call = {});
+  Result<v1::DeleteAclsResponse> DeleteAcls(v1::DeleteAclsRequest request,
+                                            const CallOptions& call = {});
+  Result<v1::DescribeAclsResponse> DescribeAcls(v1::DescribeAclsRequest request,
+                                                const CallOptions& call = {});
+  Result<v1::AlterUserScramCredentialsResponse> AlterUserScramCredentials(
+      v1::AlterUserScramCredentialsRequest request, const CallOptions& call = {});
+  Result<v1::DescribeUserScramCredentialsResponse> DescribeUserScramCredentials(
+      v1::DescribeUserScramCredentialsRequest request, const CallOptions& call = {});
+  Result<v1::UpdateFeaturesResponse> UpdateFeatures(v1::UpdateFeaturesRequest request,
+                                                    const CallOptions& call = {});
+  Result<v1::DescribeFeaturesResponse> DescribeFeatures(v1::DescribeFeaturesRequest request,
+                                                        const CallOptions& call = {});
+  // A reply that is lost costs a block, no more, and therefore it is repeated.
+  Result<v1::AllocateProducerIdsResponse> AllocateProducerIds(
+      v1::AllocateProducerIdsRequest request, const CallOptions& call = {});
 
   // Idempotent for one incarnation_id, and therefore repeated when a reply is lost.
   Result<v1::RegisterBrokerResponse> RegisterBroker(v1::RegisterBrokerRequest request,

@@ -160,6 +160,17 @@ milliseconds ParseDuration(const std::string& text) {
   return duration <= kMax ? duration : milliseconds(0);
 }
 
+std::pair<std::string, std::string> SplitPair(const std::string& text) {
+  const size_t at = std::min(text.find('='), text.size());
+  return {text.substr(0, at), text.substr(std::min(at + 1, text.size()))};
+}
+
+std::string ValidatePair(const std::string& text) {
+  const size_t at = text.find('=');
+  return at != std::string::npos && at > 0 ? std::string()
+                                           : fmt::format("{} is not KEY=VALUE", text);
+}
+
 ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::ostream& err) {
   CommandContext context{out, err};
   CLI::App app("Talks to a Kvorum metadata quorum.", "kvorumctl");
@@ -171,6 +182,12 @@ ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::os
   AddBrokerCommands(app, context);
   AddTopicCommands(app, context);
   AddEntryCommands(app, context);
+  AddConfigCommands(app, context);
+  AddQuotaCommands(app, context);
+  AddAclCommands(app, context);
+  AddCredentialCommands(app, context);
+  AddFeatureCommands(app, context);
+  AddProducerIdCommands(app, context);
   AddWatchCommand(app, context);
   AddVersionCommand(app, context);
   // CLI11 takes a vector from its end.

@@ -7,6 +7,7 @@
 #include <memory>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "client/cli/output.h"
@@ -51,6 +52,12 @@ void AddSnapshotCommands(CLI::App& app, CommandContext& context);
 void AddBrokerCommands(CLI::App& app, CommandContext& context);
 void AddTopicCommands(CLI::App& app, CommandContext& context);
 void AddEntryCommands(CLI::App& app, CommandContext& context);
+void AddConfigCommands(CLI::App& app, CommandContext& context);
+void AddQuotaCommands(CLI::App& app, CommandContext& context);
+void AddAclCommands(CLI::App& app, CommandContext& context);
+void AddCredentialCommands(CLI::App& app, CommandContext& context);
+void AddFeatureCommands(CLI::App& app, CommandContext& context);
+void AddProducerIdCommands(CLI::App& app, CommandContext& context);
 void AddWatchCommand(CLI::App& app, CommandContext& context);
 
 // The whole of kvorumctl, without the process around it. `args` without the program's name.
@@ -79,6 +86,46 @@ Result<Response> CollectPages(int limit, const Call& call, const Merge& merge) {
   } while (!next.page_token().empty() && count < limit);
   all.mutable_page()->set_next_page_token(next.page_token());
   return all;
+}
+
+// Prints a batch's answer and finds the first failed item, whose code becomes the command's.
+template <typename Response, typename Describe>
+ExitCode Finish(const CommandContext& context, const Result<Response>& answer,
+                const Describe& describe) {
+  if (!answer.ok()) {
+    return context.Fail(answer.error());
+  }
+  if (context.json()) {
+    context.PrintJson(*answer);
+  }
+  ExitCode exit_code = ExitCode::kOk;
+  for (const auto& result : answer->results()) {
+    if (result.status().code() != 0) {
+      const ExitCode code = context.Fail(ItemError(result.status()));
+      exit_code = exit_code == ExitCode::kOk ? code : exit_code;
+    } else if (!context.json()) {
+      context.out << describe(result) << "\n";
+    }
+  }
+  const ExitCode propagated = context.ReportPropagation(answer->header());
+  return exit_code == ExitCode::kOk ? propagated : exit_code;
+}
+
+// "a=b=c" → a and b=c.
+std::pair<std::string, std::string> SplitPair(const std::string& text);
+// For CLI11, which reports what it returns: a key, '=' and anything.
+std::string ValidatePair(const std::string& text);
+
+// Adds `name` to a noun: what it does is `run`, with the arguments its options fill.
+template <typename Args>
+CLI::App* AddVerb(CLI::App& noun, CommandContext& context, const std::string& name,
+                  const std::string& help, ExitCode (*run)(const CommandContext&, const Args&),
+                  const std::shared_ptr<Args>& args) {
+  CLI::App* command = noun.add_subcommand(name, help);
+  command->callback([&context, args, run] {
+    context.action = [&context, args, run] { return run(context, *args); };
+  });
+  return command;
 }
 
 // Items a list command shows unless told otherwise.

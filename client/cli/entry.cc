@@ -20,6 +20,9 @@ struct EntryArgs {
   std::string value_file;
   std::optional<int64_t> expected_version;
   bool raw = false;
+  std::string name_space;
+  std::optional<int32_t> owner_broker;
+  std::optional<int64_t> owner_epoch;
   std::string prefix;
   bool keys_only = false;
   int limit = kDefaultListLimit;
@@ -49,6 +52,11 @@ ExitCode Put(const CommandContext& context, const EntryArgs& args) {
   v1::PutEntryRequest request;
   request.set_key(args.key);
   request.set_value(*std::move(value));
+  request.set_namespace_(args.name_space);
+  if (args.owner_broker.has_value()) {
+    request.mutable_owner()->set_broker_id(*args.owner_broker);
+    request.mutable_owner()->set_broker_epoch(*args.owner_epoch);
+  }
   if (args.expected_version.has_value()) {
     request.set_expected_version(*args.expected_version);
   }
@@ -68,6 +76,7 @@ ExitCode Put(const CommandContext& context, const EntryArgs& args) {
 ExitCode Get(const CommandContext& context, const EntryArgs& args) {
   v1::GetEntryRequest request;
   request.set_key(args.key);
+  request.set_namespace_(args.name_space);
   const Result<v1::GetEntryResponse> answer = context.client->GetEntry(std::move(request));
   if (!answer.ok()) {
     return context.Fail(answer.error());
@@ -89,6 +98,7 @@ ExitCode Get(const CommandContext& context, const EntryArgs& args) {
 ExitCode Delete(const CommandContext& context, const EntryArgs& args) {
   v1::DeleteEntryRequest request;
   request.set_key(args.key);
+  request.set_namespace_(args.name_space);
   if (args.expected_version.has_value()) {
     request.set_expected_version(*args.expected_version);
   }
@@ -111,6 +121,7 @@ ExitCode List(const CommandContext& context, const EntryArgs& args) {
       [&](const v1::PageRequest& page) {
         v1::ListEntriesRequest request;
         request.set_prefix(args.prefix);
+        request.set_namespace_(args.name_space);
         request.set_keys_only(args.keys_only);
         *request.mutable_page() = page;
         return context.client->ListEntries(std::move(request));
@@ -135,17 +146,45 @@ ExitCode List(const CommandContext& context, const EntryArgs& args) {
   return ExitCode::kOk;
 }
 
-using Args = std::shared_ptr<EntryArgs>;
-using Action = ExitCode (*)(const CommandContext&, const EntryArgs&);
+ExitCode Namespaces(const CommandContext& context, const EntryArgs& args) {
+  using Response = v1::ListEntryNamespacesResponse;
+  const Result<Response> answer = CollectPages<Response>(
+      args.limit,
+      [&](const v1::PageRequest& page) {
+        v1::ListEntryNamespacesRequest request;
+        *request.mutable_page() = page;
+        return context.client->ListEntryNamespaces(std::move(request));
+      },
+      [](Response& all, const Response& page) {
+        *all.mutable_header() = page.header();
+        all.mutable_namespaces()->MergeFrom(page.namespaces());
+        return all.namespaces_size();
+      });
+  if (!answer.ok()) {
+    return context.Fail(answer.error());
+  }
+  if (context.json()) {
+    return context.PrintJson(*answer);
+  }
+  Table table({"NAMESPACE", ">ENTRIES", ">BYTES"});
+  for (const Response::Namespace& found : answer->namespaces()) {
+    table.Add({found.name().empty() ? "(default)" : found.name(), CountText(found.entry_count()),
+               CountText(found.size_bytes())});
+  }
+  table.Print(context.out);
+  return ExitCode::kOk;
+}
 
-CLI::App* AddVerb(CLI::App& entry, CommandContext& context, const std::string& name,
-                  const std::string& help, std::pair<Args, Action> verb) {
-  CLI::App* command = entry.add_subcommand(name, help);
-  const auto [args, action] = std::move(verb);
-  command->callback([&context, args = args, action = action] {
-    context.action = [&context, args, action] { return action(context, *args); };
-  });
-  return command;
+using Args = std::shared_ptr<EntryArgs>;
+
+void AddNamespace(CLI::App& command, const Args& args) {
+  command.add_option("--namespace", args->name_space, "Where the key is; default: the default one");
+}
+
+void AddLimit(CLI::App& command, const Args& args) {
+  command.add_option("--limit", args->limit, "Items at most")
+      ->check(CLI::Range(1, kMaxListLimit))
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -155,28 +194,40 @@ void AddEntryCommands(CLI::App& app, CommandContext& context) {
   entry->require_subcommand(1);
   const auto args = std::make_shared<EntryArgs>();
 
-  CLI::App* put = AddVerb(*entry, context, "put", "Write a key", {args, Put});
+  CLI::App* put = AddVerb(*entry, context, "put", "Write a key", Put, args);
   put->add_option("KEY", args->key)->required();
   CLI::Option* value = put->add_option("VALUE", args->value);
   put->add_option("--value-file", args->value_file, "Read the value from a file; - is stdin")
       ->excludes(value);
   put->add_option("--expected-version", args->expected_version,
                   "Write only over this version; 0: only if there is none");
+  CLI::Option* owner = put->add_option("--owner-broker", args->owner_broker,
+                                       "The entry goes when this broker's session ends");
+  CLI::Option* epoch =
+      put->add_option("--owner-epoch", args->owner_epoch, "The broker's epoch, see broker list");
+  owner->needs(epoch);
+  epoch->needs(owner);
 
-  CLI::App* get = AddVerb(*entry, context, "get", "Read a key", {args, Get});
+  CLI::App* get = AddVerb(*entry, context, "get", "Read a key", Get, args);
   get->add_option("KEY", args->key)->required();
   get->add_flag("--raw", args->raw, "The value's bytes and nothing else");
 
-  CLI::App* remove = AddVerb(*entry, context, "delete", "Delete a key", {args, Delete});
+  CLI::App* remove = AddVerb(*entry, context, "delete", "Delete a key", Delete, args);
   remove->add_option("KEY", args->key)->required();
   remove->add_option("--expected-version", args->expected_version, "Delete only this version");
 
-  CLI::App* list = AddVerb(*entry, context, "list", "List keys in order", {args, List});
+  CLI::App* list = AddVerb(*entry, context, "list", "List keys in order", List, args);
   list->add_option("--prefix", args->prefix, "Only keys that start with this");
   list->add_flag("--keys-only", args->keys_only, "Without the values");
-  list->add_option("--limit", args->limit, "Items at most")
-      ->check(CLI::Range(1, kMaxListLimit))
-      ->capture_default_str();
+  AddLimit(*list, args);
+
+  CLI::App* namespaces = AddVerb(*entry, context, "namespaces",
+                                 "List namespaces and what they hold", Namespaces, args);
+  AddLimit(*namespaces, args);
+
+  for (CLI::App* command : {put, get, remove, list}) {
+    AddNamespace(*command, args);
+  }
 }
 
 }  // namespace kvorum::client::cli

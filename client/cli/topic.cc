@@ -18,6 +18,7 @@ struct TopicArgs {
   int32_t partitions = 0;  // 0: the server's default
   int32_t replication_factor = 0;
   std::vector<std::string> assignments;
+  std::vector<std::string> configs;  // KEY=VALUE
   bool validate_only = false;
   std::string prefix;
   int limit = kDefaultListLimit;
@@ -62,29 +63,6 @@ void SetAssignments(const TopicArgs& args, Message& message) {
   }
 }
 
-// Prints a batch's answer and finds the first failed item, whose code becomes the command's.
-template <typename Response, typename Describe>
-ExitCode Finish(const CommandContext& context, const Result<Response>& answer,
-                const Describe& describe) {
-  if (!answer.ok()) {
-    return context.Fail(answer.error());
-  }
-  if (context.json()) {
-    context.PrintJson(*answer);
-  }
-  ExitCode exit_code = ExitCode::kOk;
-  for (const auto& result : answer->results()) {
-    if (result.status().code() != 0) {
-      const ExitCode code = context.Fail(ItemError(result.status()));
-      exit_code = exit_code == ExitCode::kOk ? code : exit_code;
-    } else if (!context.json()) {
-      context.out << describe(result) << "\n";
-    }
-  }
-  const ExitCode propagated = context.ReportPropagation(answer->header());
-  return exit_code == ExitCode::kOk ? propagated : exit_code;
-}
-
 ExitCode Create(const CommandContext& context, const TopicArgs& args) {
   v1::CreateTopicsRequest request;
   v1::NewTopic* topic = request.add_topics();
@@ -93,6 +71,11 @@ ExitCode Create(const CommandContext& context, const TopicArgs& args) {
   topic->set_replication_factor(args.replication_factor);
   SetAssignments(args, *topic);
   *request.mutable_options() = context.MakeWriteOptions();
+  for (const std::string& text : args.configs) {
+    const auto [name, value] = SplitPair(text);
+    topic->add_configs()->set_name(name);
+    topic->mutable_configs(topic->configs_size() - 1)->set_value(value);
+  }
   request.mutable_options()->set_validate_only(args.validate_only);
   const auto start = std::chrono::steady_clock::now();
   const Result<v1::CreateTopicsResponse> answer = context.client->CreateTopics(std::move(request));
@@ -253,6 +236,8 @@ void AddTopicCommands(CLI::App& app, CommandContext& context) {
                    "Replicas of each; default min(3, unfenced brokers)")
       ->check(CLI::PositiveNumber);
   AddAssignment(*create, args);
+  create->add_option("--config", args->configs, "Set with the topic: KEY=VALUE")
+      ->check(CLI::Validator(ValidatePair, ""));
   create->add_flag("--validate-only", args->validate_only, "Say what would happen, change nothing");
 
   CLI::App* list = AddVerb(*topic, context, "list", "List topics by name", {args, List});

@@ -114,22 +114,44 @@ const std::vector<std::string>& CommandMethods() {
                                     "kvorum.v1.TopicService/CreatePartitions",
                                     "kvorum.v1.TopicService/AlterPartition",
                                     "kvorum.v1.EntryService/Put",
-                                    "kvorum.v1.EntryService/Delete"};
+                                    "kvorum.v1.EntryService/Delete",
+                                    "kvorum.v1.ConfigService/AlterConfigs",
+                                    "kvorum.v1.QuotaService/AlterClientQuotas",
+                                    "kvorum.v1.AclService/CreateAcls",
+                                    "kvorum.v1.AclService/DeleteAcls",
+                                    "kvorum.v1.CredentialService/AlterUserScramCredentials",
+                                    "kvorum.v1.FeatureService/UpdateFeatures",
+                                    "kvorum.v1.ProducerIdService/AllocateProducerIds"};
   return methods;
 }
 
 const std::vector<std::string>& QueryMethods() {
-  static const auto& methods = *new std::vector<std::string>{
-      "kvorum.v1.BrokerService/ListBrokers", "kvorum.v1.TopicService/ListTopics",
-      "kvorum.v1.TopicService/GetTopic", "kvorum.v1.EntryService/Get",
-      "kvorum.v1.EntryService/List"};
+  static const auto& methods =
+      *new std::vector<std::string>{"kvorum.v1.BrokerService/ListBrokers",
+                                    "kvorum.v1.TopicService/ListTopics",
+                                    "kvorum.v1.TopicService/GetTopic",
+                                    "kvorum.v1.EntryService/Get",
+                                    "kvorum.v1.EntryService/List",
+                                    "kvorum.v1.EntryService/ListNamespaces",
+                                    "kvorum.v1.ConfigService/DescribeConfigs",
+                                    "kvorum.v1.QuotaService/DescribeClientQuotas",
+                                    "kvorum.v1.AclService/DescribeAcls",
+                                    "kvorum.v1.CredentialService/DescribeUserScramCredentials",
+                                    "kvorum.v1.FeatureService/DescribeFeatures"};
   return methods;
 }
 
 const std::vector<std::string>& ListMethods() {
-  static const auto& methods = *new std::vector<std::string>{
-      "kvorum.v1.BrokerService/ListBrokers", "kvorum.v1.TopicService/ListTopics",
-      "kvorum.v1.TopicService/GetTopic", "kvorum.v1.EntryService/List"};
+  static const auto& methods =
+      *new std::vector<std::string>{"kvorum.v1.BrokerService/ListBrokers",
+                                    "kvorum.v1.TopicService/ListTopics",
+                                    "kvorum.v1.TopicService/GetTopic",
+                                    "kvorum.v1.EntryService/List",
+                                    "kvorum.v1.EntryService/ListNamespaces",
+                                    "kvorum.v1.ConfigService/DescribeConfigs",
+                                    "kvorum.v1.QuotaService/DescribeClientQuotas",
+                                    "kvorum.v1.AclService/DescribeAcls",
+                                    "kvorum.v1.CredentialService/DescribeUserScramCredentials"};
   return methods;
 }
 

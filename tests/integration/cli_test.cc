@@ -9,12 +9,14 @@
 #include <fstream>
 
 #include "tests/integration/demo_broker_process.h"
+#include "tests/integration/fake_broker.h"
 #include "tests/integration/test_util.h"
 
 namespace kvorum::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr int kOk = 0;
 constexpr int kFailed = 1;
@@ -126,6 +128,107 @@ TEST_F(CliTest, TopicsFromCreateToDelete) {
   Expect(kOk, "deleted topic orders", {"topic", "delete", "orders", "placed"});
   Expect(kMissing, "UNKNOWN_TOPIC_OR_PARTITION", {"topic", "delete", "orders"});
   Expect(kMissing, "BROKER_ID_NOT_REGISTERED", {"broker", "unregister", "42"});
+}
+
+TEST_F(CliTest, NamespacesKeepEntriesApartAndOwnersTakeThemAlong) {
+  cluster_.StartAll();
+  Expect(kOk, "put", {"entry", "put", "k", "default"});
+  Expect(kOk, "put", {"entry", "put", "k", "of-a", "--namespace", "a"});
+  EXPECT_EQ(Run({"entry", "get", "k", "--raw"}).output, "default");
+  EXPECT_EQ(Run({"entry", "get", "k", "--raw", "--namespace", "a"}).output, "of-a");
+  Expect(kOk, "of-a", {"entry", "list", "--namespace", "a"});
+  Expect(kOk, "(default)", {"entry", "namespaces"});
+  const auto listed = RunJson({"entry", "namespaces"});
+  EXPECT_EQ(listed.fields().at("namespaces").list_value().values_size(), 2);
+  Expect(kOk, "deleted k", {"entry", "delete", "k", "--namespace", "a"});
+  Expect(kMissing, "UNKNOWN_KEY", {"entry", "get", "k", "--namespace", "a"});
+  Expect(kFailed, "INVALID_KEY", {"entry", "put", "k", "v", "--namespace", "a/b"});
+  Expect(kMissing, "BROKER_ID_NOT_REGISTERED",
+         {"entry", "put", "mine", "v", "--owner-broker", "1", "--owner-epoch", "1"});
+  Expect(kUsage, "", {"entry", "put", "mine", "v", "--owner-broker", "1"});
+  const auto client = cluster_.MakeClient();
+  FakeBroker broker(*client, 1);
+  ASSERT_TRUE(broker.Register() && broker.BecomeUnfenced());
+  Expect(kOk, "put",
+         {"entry", "put", "mine", "v", "--owner-broker", "1", "--owner-epoch",
+          std::to_string(broker.epoch())});
+  Expect(kOk, "", {"broker", "unregister", "1"});
+  Expect(kMissing, "UNKNOWN_KEY", {"entry", "get", "mine"});
+}
+
+TEST_F(CliTest, ConfigsQuotasAclsCredentialsFeaturesAndProducerIds) {
+  cluster_.StartAll();
+  const auto client = cluster_.MakeClient();
+  FakeBroker broker(*client, 1);
+  ASSERT_TRUE(broker.Register() && broker.BecomeUnfenced());
+  Expect(kOk, "created", {"topic", "create", "orders", "--config", "retention.ms=1000"});
+
+  Expect(kOk, "\"1000\"", {"config", "get", "--topic", "orders", "retention.ms"});
+  Expect(
+      kOk, "changed configs of TOPIC orders",
+      {"config", "set", "--topic", "orders", "segment.ms=5", "--append", "cleanup.policy=compact"});
+  Expect(kOk, "delete,compact", {"config", "get", "--topic", "orders"});
+  Expect(kOk, "changed", {"config", "unset", "--topic", "orders", "segment.ms"});
+  Expect(kOk, "STATIC_DEFAULT", {"config", "get", "--topic", "orders", "segment.ms"});
+  Expect(kOk, "changed", {"config", "set", "--broker-default", "log.roll.ms=7"});
+  Expect(kOk, "CLUSTER_DEFAULT", {"config", "get", "--topic", "orders", "segment.ms"});
+  Expect(kFailed, "INVALID_CONFIG", {"config", "set", "--topic", "orders", "segment.ms=x"});
+  Expect(kMissing, "UNKNOWN_TOPIC_OR_PARTITION", {"config", "get", "--topic", "missing"});
+  Expect(kMissing, "BROKER_ID_NOT_REGISTERED", {"config", "set", "--broker", "9", "log.roll.ms=7"});
+  Expect(kUsage, "", {"config", "set", "segment.ms=5"});
+  Expect(kUsage, "", {"config", "set", "--topic", "orders", "segment.ms"});
+  const auto configs = RunJson({"config", "get", "--topic", "orders", "--synonyms"});
+  EXPECT_EQ(configs.fields().at("results").list_value().values_size(), 1);
+
+  Expect(kOk, "changed", {"quota", "set", "--user", "alice", "producer_byte_rate=1024"});
+  Expect(kOk, "producer_byte_rate", {"quota", "list", "--user", "alice"});
+  Expect(kFailed, "INVALID_REQUEST", {"quota", "set", "--user", "alice", "nonsense=1"});
+  Expect(kUsage, "", {"quota", "set", "--user", "alice", "producer_byte_rate=fast"});
+  Expect(kOk, "changed", {"quota", "unset", "--user", "alice", "producer_byte_rate"});
+  EXPECT_EQ(RunJson({"quota", "list"}).fields().at("quotas").list_value().values_size(), 0);
+
+  Expect(kOk, "created",
+         {"acl", "create", "--resource-type", "topic", "--name", "orders", "--principal",
+          "User:alice", "--operation", "read"});
+  Expect(kOk, "User:alice", {"acl", "list", "--principal", "User:alice"});
+  Expect(kFailed, "INVALID_REQUEST",
+         {"acl", "create", "--resource-type", "topic", "--name", "o", "--principal", "alice",
+          "--operation", "read"});
+  Expect(kUsage, "--yes", {"acl", "delete", "--principal", "User:alice"});
+  Expect(kOk, "deleted 1", {"acl", "delete", "--principal", "User:alice", "--yes"});
+
+  const std::string file = cluster_.path() + "/password";
+  std::ofstream(file) << "correct horse\n";
+  Expect(kOk, "set credential of alice", {"credential", "set", "alice", "--password-file", file});
+  Expect(kOk, "SHA_256", {"credential", "list"});
+  EXPECT_THAT(RunJson({"credential", "list"}).DebugString(), Not(HasSubstr("key")));
+  Expect(kFailed, "UNACCEPTABLE_CREDENTIAL",
+         {"credential", "set", "alice", "--password-file", file, "--iterations", "1"});
+  Expect(kMissing, "RESOURCE_NOT_FOUND",
+         {"credential", "delete", "alice", "--mechanism", "SHA-512"});
+  Expect(kOk, "deleted", {"credential", "delete", "alice"});
+
+  Expect(kOk, "metadata.version", {"feature", "list"});
+  Expect(kConflict, "INVALID_UPDATE_VERSION", {"feature", "upgrade", "metadata.version=99"});
+  Expect(kConflict, "INVALID_UPDATE_VERSION", {"feature", "downgrade", "metadata.version=1"});
+  Expect(kUsage, "", {"feature", "upgrade", "metadata.version"});
+
+  const std::string epoch = std::to_string(broker.epoch());
+  Expect(kOk, "allocated 0 to 999",
+         {"producer-id", "allocate", "--broker", "1", "--broker-epoch", epoch});
+  Expect(kOk, "allocated 1000 to 1999",
+         {"producer-id", "allocate", "--broker", "1", "--broker-epoch", epoch});
+  Expect(kConflict, "STALE_BROKER_EPOCH",
+         {"producer-id", "allocate", "--broker", "1", "--broker-epoch", "1"});
+
+  // All of it survives a change of leader, and reaches every controller.
+  ASSERT_TRUE(AwaitConvergence(cluster_).has_value());
+  cluster_.Kill(cluster_.WaitForLeader());
+  EXPECT_TRUE(Eventually([&] {
+    return Run({"config", "get", "--topic", "orders", "retention.ms"}).exit_code == kOk;
+  }));
+  Expect(kOk, "allocated 2000 to 2999",
+         {"producer-id", "allocate", "--broker", "1", "--broker-epoch", epoch});
 }
 
 TEST_F(CliTest, StatusAndQuorumTellTheLeaderTheVotersAndWhoIsDown) {
