@@ -24,11 +24,12 @@ ExitCode Allocate(const CommandContext& context, const ProducerIdArgs& args) {
     return context.Fail(answer.error());
   }
   if (context.json()) {
-    return context.PrintJson(*answer);
+    context.PrintJson(*answer);
+    return context.ReportPropagation(answer->header());
   }
   context.out << fmt::format("allocated {} to {}\n", answer->first_producer_id(),
                              answer->first_producer_id() + answer->count() - 1);
-  return ExitCode::kOk;
+  return context.ReportPropagation(answer->header());
 }
 
 }  // namespace
