@@ -94,6 +94,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
      Retry::kSameNode, Outcome::kNotExecuted},
     {ErrorReason::kSnapshotNotFound, "SNAPSHOT_NOT_FOUND", StatusCode::kNotFound, Retry::kSameNode,
      Outcome::kNotExecuted},
+    {ErrorReason::kRequestIdReused, "REQUEST_ID_REUSED", StatusCode::kInvalidArgument, Retry::kNo,
+     Outcome::kNotExecuted},
     {ErrorReason::kClusterNotInitialized, "CLUSTER_NOT_INITIALIZED", StatusCode::kUnavailable,
      Retry::kOtherNode, Outcome::kNotExecuted},
     {ErrorReason::kClusterAlreadyInitialized, "CLUSTER_ALREADY_INITIALIZED",

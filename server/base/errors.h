@@ -51,6 +51,7 @@ enum class ErrorReason {
   kPositionOutOfRange = 62,
   kPositionNotReached = 63,
   kSnapshotNotFound = 64,
+  kRequestIdReused = 65,
   kClusterNotInitialized = 80,
   kClusterAlreadyInitialized = 81,
   kInvalidConfig = 100,

@@ -100,6 +100,10 @@ std::string ToText(const MetadataImage& image) {
                                           record->owner().broker_epoch())
                             : "");
   }
+  for (const auto& [id, record] : image.requests().by_id) {
+    text += fmt::format("  request {} offset={} reply_bytes={}\n", id, record->offset(),
+                        record->reply().size());
+  }
   return text;
 }
 

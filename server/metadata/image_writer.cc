@@ -6,7 +6,7 @@
 
 namespace kvorum {
 
-ImageCursor::ImageCursor(std::shared_ptr<const MetadataImage> image)
+ImageCursor::ImageCursor(std::shared_ptr<const MetadataImage> image, Audience audience)
     : image_(std::move(image)),
       features_(image_->features()),
       brokers_(image_->brokers()),
@@ -16,22 +16,28 @@ ImageCursor::ImageCursor(std::shared_ptr<const MetadataImage> image)
       producer_ids_(image_->producer_ids()),
       acls_(image_->acls()),
       credentials_(image_->credentials()),
-      entries_(image_->entries()) {}
+      entries_(image_->entries()) {
+  if (audience == Audience::kControllers) {
+    requests_.emplace(image_->requests());
+  }
+}
 
 bool ImageCursor::Next(v1::MetadataRecord& record) {
   return features_.Next(record) || brokers_.Next(record) || topics_.Next(record) ||
          configs_.Next(record) || quotas_.Next(record) || producer_ids_.Next(record) ||
-         acls_.Next(record) || credentials_.Next(record) || entries_.Next(record);
+         acls_.Next(record) || credentials_.Next(record) || entries_.Next(record) ||
+         (requests_.has_value() && requests_->Next(record));
 }
 
-ImageChunker::ImageChunker(std::shared_ptr<const MetadataImage> image, size_t max_bytes)
-    : cursor_(std::move(image)), max_bytes_(max_bytes) {
+ImageChunker::ImageChunker(std::shared_ptr<const MetadataImage> image, Audience audience,
+                           size_t max_bytes)
+    : cursor_(std::move(image), audience), max_bytes_(max_bytes) {
   FillPending();
 }
 
 void ImageChunker::FillPending() {
-  v1::RecordBatchPayload payload;
-  pending_ = cursor_.Next(*payload.add_records()) ? payload.SerializeAsString() : std::string();
+  v1::MetadataRecord record;
+  pending_ = cursor_.Next(record) ? EncodeRecords({std::move(record)}) : std::string();
 }
 
 std::optional<std::string> ImageChunker::Next() {

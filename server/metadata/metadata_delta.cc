@@ -16,6 +16,7 @@ static_assert(Domain<ProducerIdsDelta>);
 static_assert(Domain<AclsDelta>);
 static_assert(Domain<CredentialsDelta>);
 static_assert(Domain<EntriesDelta>);
+static_assert(Domain<RequestsDelta>);
 
 MetadataDelta::MetadataDelta(const MetadataImage& base)
     : features_(base.domains().features),
@@ -26,7 +27,8 @@ MetadataDelta::MetadataDelta(const MetadataImage& base)
       producer_ids_(base.domains().producer_ids),
       acls_(base.domains().acls),
       credentials_(base.domains().credentials),
-      entries_(base.domains().entries) {}
+      entries_(base.domains().entries),
+      requests_(base.domains().requests) {}
 
 void MetadataDelta::Replay(const v1::MetadataRecord& record, Offset offset) {
   VisitRecord(
@@ -73,6 +75,8 @@ void MetadataDelta::Replay(const v1::MetadataRecord& record, Offset offset) {
           },
           [&](const v1::FeatureLevelRecord& inner) { features_.Replay(inner, offset); },
           [&](const v1::ProducerIdsRecord& inner) { producer_ids_.Replay(inner, offset); },
+          [&](const v1::CompletedRequestRecord& inner) { requests_.Replay(inner, offset); },
+          [&](const v1::ExpireRequestsRecord& inner) { requests_.Replay(inner, offset); },
       });
 }
 
@@ -87,6 +91,7 @@ std::shared_ptr<const MetadataImage> MetadataDelta::Apply(const Provenance& prov
   domains.acls = acls_.Apply();
   domains.credentials = credentials_.Apply();
   domains.entries = entries_.Apply();
+  domains.requests = requests_.Apply();
   return std::make_shared<const MetadataImage>(provenance, std::move(domains));
 }
 

@@ -14,6 +14,7 @@
 #include "server/metadata/metadata_image.h"
 #include "server/metadata/producer_ids/producer_ids_delta.h"
 #include "server/metadata/quotas/quotas_delta.h"
+#include "server/metadata/requests/requests_delta.h"
 #include "server/metadata/topics/topics_delta.h"
 
 namespace kvorum {
@@ -58,6 +59,7 @@ class MetadataDelta {
   AclsDelta acls_;
   CredentialsDelta credentials_;
   EntriesDelta entries_;
+  RequestsDelta requests_;
 };
 
 }  // namespace kvorum

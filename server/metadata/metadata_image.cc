@@ -15,7 +15,8 @@ uint64_t MetadataImage::StateHash() const {
   return domains_.features->state_hash + domains_.brokers->state_hash +
          domains_.topics->state_hash + domains_.configs->state_hash + domains_.quotas->state_hash +
          domains_.producer_ids->state_hash + domains_.acls->state_hash +
-         domains_.credentials->state_hash + domains_.entries->state_hash;
+         domains_.credentials->state_hash + domains_.entries->state_hash +
+         domains_.requests->state_hash;
 }
 
 }  // namespace kvorum

@@ -12,6 +12,7 @@
 #include "server/metadata/producer_ids/producer_ids_image.h"
 #include "server/metadata/provenance.h"
 #include "server/metadata/quotas/quotas_image.h"
+#include "server/metadata/requests/requests_image.h"
 #include "server/metadata/topics/topics_image.h"
 
 namespace kvorum {
@@ -27,6 +28,7 @@ struct DomainImages {
   std::shared_ptr<const AclsImage> acls = std::make_shared<const AclsImage>();
   std::shared_ptr<const CredentialsImage> credentials = std::make_shared<const CredentialsImage>();
   std::shared_ptr<const EntriesImage> entries = std::make_shared<const EntriesImage>();
+  std::shared_ptr<const RequestsImage> requests = std::make_shared<const RequestsImage>();
 };
 
 // The whole metadata at one position of the log: its domains' images, shared with the metadata
@@ -50,6 +52,7 @@ class MetadataImage {
   const AclsImage& acls() const { return *domains_.acls; }
   const CredentialsImage& credentials() const { return *domains_.credentials; }
   const EntriesImage& entries() const { return *domains_.entries; }
+  const RequestsImage& requests() const { return *domains_.requests; }
 
   const DomainImages& domains() const { return domains_; }
 

@@ -1,7 +1,9 @@
 #include "server/metadata/record_codec.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/io/coded_stream.h>
 
+#include <algorithm>
 #include <iterator>
 #include <type_traits>
 #include <utility>
@@ -14,8 +16,9 @@
 namespace kvorum {
 namespace {
 
-// What a record adds to a payload beyond its own bytes: one tag byte and a length of up to five.
-constexpr size_t kRecordOverheadBytes = 6;
+// What a record adds to a payload beyond its own bytes: a tag of up to two and a length of up to
+// five.
+constexpr size_t kRecordOverheadBytes = 7;
 
 size_t EncodedSize(const v1::MetadataRecord& record) {
   return record.ByteSizeLong() + kRecordOverheadBytes;
@@ -129,15 +132,17 @@ absl::Status CheckKnownRecord(const v1::MetadataRecord& record) {
 }
 
 absl::Status CheckFitsOneBatch(const std::vector<v1::MetadataRecord>& records) {
-  if (records.size() > kMaxRecordsPerBatch) {
+  const size_t count = static_cast<size_t>(std::count_if(
+      records.begin(), records.end(), [](const auto& record) { return !IsPrivate(record); }));
+  if (count > kMaxRecordsPerBatch) {
     return MakeError(ErrorReason::kPolicyViolation,
                      fmt::format("the request needs {} records but one batch holds at most {}; "
                                  "split the request",
-                                 records.size(), kMaxRecordsPerBatch));
+                                 count, kMaxRecordsPerBatch));
   }
   size_t bytes = 0;
   for (const v1::MetadataRecord& record : records) {
-    bytes += EncodedSize(record);
+    bytes += IsPrivate(record) ? 0 : EncodedSize(record);
   }
   if (bytes > kMaxBatchBytes) {
     return MakeError(ErrorReason::kPolicyViolation,
@@ -156,15 +161,40 @@ std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records) {
   v1::RecordBatchPayload payload;
   payload.mutable_records()->Reserve(static_cast<int>(records.size()));
   for (const v1::MetadataRecord& record : records) {
-    *payload.add_records() = record;
+    if (IsPrivate(record)) {
+      *payload.add_private_records() = record;
+    } else {
+      // Offsets count through both in the order of the bytes.
+      KVORUM_CHECK(payload.private_records().empty(), "a private record before a public one");
+      *payload.add_records() = record;
+    }
   }
+  KVORUM_CHECK(static_cast<size_t>(payload.private_records_size()) <= kMaxPrivateRecordsPerBatch,
+               "{} private records in a batch", payload.private_records_size());
   return payload.SerializeAsString();
 }
 
+size_t PublicBytes(std::string_view payload) {
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(payload.data()),
+                                            static_cast<int>(payload.size()));
+  constexpr uint32_t kPublicTag = v1::RecordBatchPayload::kRecordsFieldNumber << 3 | 2;
+  constexpr uint32_t kPrivateTag = v1::RecordBatchPayload::kPrivateRecordsFieldNumber << 3 | 2;
+  size_t end = 0;
+  uint32_t tag = 0;
+  uint32_t length = 0;
+  while ((tag = in.ReadTag()) == kPublicTag && in.ReadVarint32(&length) &&
+         in.Skip(static_cast<int>(length))) {
+    end = static_cast<size_t>(in.CurrentPosition());
+  }
+  KVORUM_CHECK(end == payload.size() || tag == kPrivateTag, "payload is malformed at byte {}", end);
+  return end;
+}
+
 absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view payload) {
-  if (payload.size() > kMaxBatchBytes) {
+  constexpr size_t kMaxBytes = kMaxBatchBytes + kMaxPrivateBytes;
+  if (payload.size() > kMaxBytes) {
     return MakeError(ErrorReason::kCorruptLog,
-                     fmt::format("payload of {} bytes, over {}", payload.size(), kMaxBatchBytes));
+                     fmt::format("payload of {} bytes, over {}", payload.size(), kMaxBytes));
   }
   v1::RecordBatchPayload batch;
   if (!batch.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
@@ -176,16 +206,24 @@ absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view p
                      "payload has a field this version does not know; run the version that wrote "
                      "it, or a newer one");
   }
-  const size_t count = static_cast<size_t>(batch.records_size());
-  if (count == 0 || count > kMaxRecordsPerBatch) {
+  const auto count = static_cast<size_t>(batch.records_size());
+  const auto private_count = static_cast<size_t>(batch.private_records_size());
+  if (count + private_count == 0 || count > kMaxRecordsPerBatch) {
     return MakeError(ErrorReason::kCorruptLog,
                      fmt::format("payload of {} records, not 1 to {}", count, kMaxRecordsPerBatch));
   }
   std::vector<v1::MetadataRecord> records;
-  records.reserve(count);
-  for (v1::MetadataRecord& record : *batch.mutable_records()) {
-    KVORUM_RETURN_IF_ERROR(CheckKnownRecord(record));
-    records.push_back(std::move(record));
+  records.reserve(count + private_count);
+  for (auto* part : {batch.mutable_records(), batch.mutable_private_records()}) {
+    for (v1::MetadataRecord& record : *part) {
+      KVORUM_RETURN_IF_ERROR(CheckKnownRecord(record));
+      if (IsPrivate(record) != (part == batch.mutable_private_records())) {
+        return MakeError(ErrorReason::kCorruptLog,
+                         fmt::format("record of kind {} among those of the other audience",
+                                     static_cast<int>(record.record_case())));
+      }
+      records.push_back(std::move(record));
+    }
   }
   return records;
 }

@@ -13,15 +13,21 @@ namespace kvorum {
 
 // One batch is one commit: written, replicated, applied and streamed whole (KAFKA-14204).
 inline constexpr size_t kMaxRecordsPerBatch = 10'000;
-inline constexpr size_t kMaxBatchBytes = size_t{4} << 20;  // of payload
+inline constexpr size_t kMaxBatchBytes = size_t{4} << 20;  // of its public records
+// What a batch may carry for controllers only, on top: a stored reply and an expiry.
+inline constexpr size_t kMaxPrivateRecordsPerBatch = 2;
+inline constexpr size_t kMaxPrivateBytes = size_t{1} << 20;
 
-// OK if `records` fit one batch. Else POLICY_VIOLATION with the limit, for a command to answer
-// before anything is appended.
+// OK if the public ones among `records` fit one batch. Else POLICY_VIOLATION with the limit, for a
+// command to answer before anything is appended.
 absl::Status CheckFitsOneBatch(const std::vector<v1::MetadataRecord>& records);
 
 // The payload of a data batch. Equal records give equal bytes.
-// REQUIRES: not empty; CheckFitsOneBatch.
+// REQUIRES: not empty; CheckFitsOneBatch; private ones (IsPrivate) last.
 std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records);
+
+// How many bytes at the front of a well-formed payload are for subscribers too.
+size_t PublicBytes(std::string_view payload);
 
 // The records of a payload (or of a snapshot chunk). CORRUPT_LOG if it is no payload, is empty or
 // over the limits; UNSUPPORTED_VERSION if it holds a record, field or enum value this version does

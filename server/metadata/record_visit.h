@@ -53,10 +53,19 @@ decltype(auto) VisitRecord(const v1::MetadataRecord& record, Visitor&& visitor) 
       return visitor(record.feature_level());
     case v1::MetadataRecord::kProducerIds:
       return visitor(record.producer_ids());
+    case v1::MetadataRecord::kCompletedRequest:
+      return visitor(record.completed_request());
+    case v1::MetadataRecord::kExpireRequests:
+      return visitor(record.expire_requests());
     case v1::MetadataRecord::RECORD_NOT_SET:
       break;
   }
   KVORUM_CHECK(false, "record without content");
+}
+
+// Private kinds are for controllers: replicated and in their snapshots, never on a stream.
+inline bool IsPrivate(const v1::MetadataRecord& record) {
+  return record.has_completed_request() || record.has_expire_requests();
 }
 
 }  // namespace kvorum

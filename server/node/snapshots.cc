@@ -153,7 +153,8 @@ void Snapshots::Start(Now now, const std::shared_ptr<const MetadataImage>& image
   SnapshotManifest manifest = ports_.core.MakeManifest(end, chain_hash);
   manifest.last_append_time_ms = image->provenance().append_time_ms;
   manifest.state_hash = image->StateHash();
-  const auto chunker = std::make_shared<ImageChunker>(image, config_.chunk_bytes);
+  const auto chunker =
+      std::make_shared<ImageChunker>(image, Audience::kControllers, config_.chunk_bytes);
   ports_.storage.WriteSnapshot(
       std::move(manifest), [chunker] { return chunker->Next(); },
       [this, bytes = applied_bytes_](absl::StatusOr<SnapshotManifest> made) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/metadata/record_codec.h"
 
 namespace kvorum::publish {
 namespace {
@@ -66,6 +67,16 @@ std::vector<SharedBytes> SplitPayload(const std::string& payload, size_t max_byt
   return parts;
 }
 
+// The batch's own bytes, unless controllers keep a part of them for themselves.
+SharedBytes WithoutPrivate(const SharedBytes& payload) {
+  const size_t bytes = payload == nullptr ? 0 : PublicBytes(*payload);
+  if (bytes == 0) {
+    return nullptr;
+  }
+  return bytes == payload->size() ? payload
+                                  : std::make_shared<const std::string>(payload->substr(0, bytes));
+}
+
 }  // namespace
 
 void EncodedUpdate::AppendTo(Delivery& delivery) const {
@@ -91,10 +102,11 @@ std::vector<EncodedUpdate> EncodeCommit(const CommittedUpdate& update, uint64_t 
   commit.mutable_to()->set_epoch(update.epoch.value());
   commit.mutable_to()->set_offset(update.to.value());
   std::vector<SharedBytes> payloads;
-  if (update.payload && update.payload->size() + kMaxCommitHeadBytes > max_bytes) {
-    payloads = SplitPayload(*update.payload, max_bytes - std::min(max_bytes, kMaxCommitHeadBytes));
+  const SharedBytes payload = WithoutPrivate(update.payload);
+  if (payload && payload->size() + kMaxCommitHeadBytes > max_bytes) {
+    payloads = SplitPayload(*payload, max_bytes - std::min(max_bytes, kMaxCommitHeadBytes));
   } else {
-    payloads.push_back(update.payload);
+    payloads.push_back(payload);
   }
   std::vector<EncodedUpdate> parts;
   parts.reserve(payloads.size());

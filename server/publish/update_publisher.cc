@@ -315,7 +315,8 @@ void UpdatePublisher::Locate(Subscription& subscription) {
 void UpdatePublisher::BeginSnapshot(Subscription& subscription) {
   subscription.wants_snapshot = false;
   subscription.snapshot_position = image_position_;
-  subscription.chunker.emplace(image_, config_.max_message_bytes / kChunksPerMessage);
+  subscription.chunker.emplace(image_, Audience::kSubscribers,
+                               config_.max_message_bytes / kChunksPerMessage);
   subscription.phase = Subscription::Phase::kSnapshot;
 }
 

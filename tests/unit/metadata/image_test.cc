@@ -25,7 +25,7 @@ void FillSmall(World& world) {
 TEST(MetadataImageTest, TheEmptyImageHasHashZeroAndNoChunks) {
   EXPECT_EQ(MetadataImage::Empty()->StateHash(), 0u);
   EXPECT_EQ(MetadataImage::Empty()->provenance(), Provenance());
-  EXPECT_EQ(ImageChunker(MetadataImage::Empty(), 100).Next(), std::nullopt);
+  EXPECT_EQ(ImageChunker(MetadataImage::Empty(), Audience::kControllers, 100).Next(), std::nullopt);
 }
 
 TEST(MetadataImageTest, UnchangedDomainsAreShared) {
@@ -91,13 +91,13 @@ TEST(ImageChunkerTest, ChunksKeepTheirLimitAndJoinToTheWhole) {
   ASSERT_TRUE(world.Run(put).ok());
 
   std::string whole;
-  ImageChunker one(world.shared_image(), 1 << 20);
+  ImageChunker one(world.shared_image(), Audience::kControllers, 1 << 20);
   whole = *one.Next();
   EXPECT_EQ(one.Next(), std::nullopt);
 
   std::string joined;
   int chunks = 0;
-  ImageChunker many(world.shared_image(), 100);
+  ImageChunker many(world.shared_image(), Audience::kControllers, 100);
   while (const auto chunk = many.Next()) {
     const auto records = DecodeRecords(*chunk);
     ASSERT_TRUE(records.ok());
@@ -112,7 +112,8 @@ TEST(ImageChunkerTest, ChunksKeepTheirLimitAndJoinToTheWhole) {
 TEST(ImageChunkerTest, WritesBrokersTopicsEntriesEachByKey) {
   World world;
   FillSmall(world);
-  const auto records = DecodeRecords(*ImageChunker(world.shared_image(), 1 << 20).Next());
+  const auto records =
+      DecodeRecords(*ImageChunker(world.shared_image(), Audience::kControllers, 1 << 20).Next());
   std::vector<v1::MetadataRecord::RecordCase> kinds;
   for (const v1::MetadataRecord& record : *records) {
     kinds.push_back(record.record_case());
@@ -160,7 +161,7 @@ TEST(ImageChunkerTest, WritesDomainsInTheOrderInWhichTheyNeedEachOther) {
 TEST(ImageChunkerTest, OutlivesWhoeverMadeTheImage) {
   auto world = std::make_unique<World>();
   FillSmall(*world);
-  ImageChunker chunker(world->shared_image(), 1);
+  ImageChunker chunker(world->shared_image(), Audience::kControllers, 1);
   world.reset();
   int chunks = 0;
   while (chunker.Next().has_value()) {

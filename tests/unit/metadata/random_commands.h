@@ -3,6 +3,7 @@
 #include <string>
 
 #include "server/metadata/commands.h"
+#include "server/metadata/requests/completed_requests.h"
 #include "tests/unit/metadata/metadata_world.h"
 
 namespace kvorum {
@@ -18,9 +19,12 @@ class RandomCommands {
   World& world() { return world_; }
 
   void Step() {
-    switch (random_.Below(18)) {
+    switch (random_.Below(19)) {
       case 0:
         Register();
+        break;
+      case 18:
+        CompleteRequests();
         break;
       case 1:
       case 2:
@@ -85,6 +89,20 @@ class RandomCommands {
   }
 
  private:
+  // Keeps at most four.
+  void CompleteRequests() {
+    const auto completed = CompleteRequest({Uuid::FromRandom(random_), random_.Next()},
+                                           std::string(random_.Below(50), 'r'),
+                                           {world_.next_offset(), Epoch(1)}, 0);
+    ASSERT_TRUE(completed.ok()) << completed.status();
+    world_.Apply({*completed});
+    const auto expired = ExpireRequests(world_.image().requests(), {.max_count = 4}, 0, 0);
+    if (expired.has_value()) {
+      world_.Apply({*expired});
+    }
+    ASSERT_LE(world_.image().requests().by_id.size(), 4u);
+  }
+
   int32_t AnyBroker() { return static_cast<int32_t>(random_.Below(6)); }
   std::string AnyTopic() {
     static constexpr const char* kNames[] = {"a", "b", "c.d", "c_d", "e.f", "g"};

@@ -42,11 +42,29 @@ TEST(RecordCodecTest, PayloadsConcatenate) {
   EXPECT_EQ(joined, EncodeRecords({Entry("a"), Entry("b")}));
 }
 
+TEST(RecordCodecTest, PrivateRecordsStandBehindThoseForEverybody) {
+  v1::MetadataRecord secret;
+  secret.mutable_expire_requests()->set_below_offset(3);
+  const std::string open = EncodeRecords({Entry("a", "1")});
+  const std::string payload = EncodeRecords({Entry("a", "1"), secret});
+  EXPECT_EQ(PublicBytes(payload), open.size());
+  EXPECT_EQ(payload.substr(0, open.size()), open);
+  EXPECT_EQ(PublicBytes(open), open.size());
+  const auto decoded = DecodeRecords(payload);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  ASSERT_EQ(decoded->size(), 2u);
+  EXPECT_TRUE(decoded->back().has_expire_requests());
+  EXPECT_THAT(DecodeRecords(Field(15, secret.SerializeAsString())),
+              HasReason(ErrorReason::kCorruptLog))
+      << "it would reach subscribers";
+  EXPECT_EXIT(EncodeRecords({secret, Entry("a")}), testing::ExitedWithCode(70), "before a public");
+}
+
 TEST(RecordCodecTest, RefusesWhatIsNoBatch) {
   EXPECT_THAT(DecodeRecords("\xff\xff\xff"), HasReason(ErrorReason::kCorruptLog));
   EXPECT_THAT(DecodeRecords(""), HasReason(ErrorReason::kCorruptLog));
   EXPECT_EQ(DecodeRecords("").status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(DecodeRecords(std::string(kMaxBatchBytes + 1, '\0')),
+  EXPECT_THAT(DecodeRecords(std::string(kMaxBatchBytes + kMaxPrivateBytes + 1, '\0')),
               HasReason(ErrorReason::kCorruptLog));
 }
 

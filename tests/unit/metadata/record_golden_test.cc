@@ -143,6 +143,14 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   samples["remove_entry"].mutable_remove_entry()->set_key("config/limits");
   samples["remove_entry"].mutable_remove_entry()->set_namespace_("team-a");
   AddSettingsSamples(samples);
+
+  v1::CompletedRequestRecord& completed = *samples["completed_request"].mutable_completed_request();
+  completed.set_request_id("fedcba9876543210");
+  completed.set_body_hash(0x0123456789abcdef);
+  completed.set_reply(std::string("\x0a\x00\xff", 3));
+  completed.set_offset(300);
+  completed.set_completed_ms(1'700'000'000'000);
+  samples["expire_requests"].mutable_expire_requests()->set_below_offset(300);
   return samples;
 }
 

@@ -23,7 +23,7 @@ constexpr int kSteps = 600;
 
 std::string BytesOf(const std::shared_ptr<const MetadataImage>& image) {
   std::string bytes;
-  ImageChunker chunker(image, 4'096);
+  ImageChunker chunker(image, Audience::kControllers, 4096);
   while (const auto chunk = chunker.Next()) {
     bytes += *chunk;
   }
@@ -150,7 +150,7 @@ TEST_P(ReplayPropertyTest, AllWaysToAnImageGiveTheSameImage) {
 
   // The image's own chunks.
   MetadataDelta snapshot{MetadataImage()};
-  ImageChunker chunker(world.shared_image(), 1'000);
+  ImageChunker chunker(world.shared_image(), Audience::kControllers, 1000);
   while (const auto chunk = chunker.Next()) {
     const auto records = DecodeRecords(*chunk);
     ASSERT_TRUE(records.ok()) << records.status();
