@@ -1,9 +1,9 @@
 #include "client/broker_session.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
+#include "client/random_id.h"
 #include "client/retry.h"
 
 namespace kvorum::client {
@@ -11,22 +11,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr size_t kIncarnationBytes = 16;
 constexpr size_t kMaxRejectionBytes = 1024;
 constexpr milliseconds kRetryPause{100};
 constexpr milliseconds kMaxRegisterPause{1000};
-
-std::string RandomIncarnation() {
-  std::random_device device;
-  std::string id(kIncarnationBytes, '\0');
-  for (char& byte : id) {
-    byte = static_cast<char>(device() & 0xff);
-  }
-  // The marks of a version 4 UUID (RFC 4122 §4.4), since the bytes are shown as one.
-  id[6] = static_cast<char>((id[6] & 0x0f) | 0x40);
-  id[8] = static_cast<char>((id[8] & 0x3f) | 0x80);
-  return id;
-}
 
 bool MustRegisterAgain(v1::ErrorReason reason) {
   return reason == v1::STALE_BROKER_EPOCH || reason == v1::BROKER_ID_NOT_REGISTERED;
@@ -136,7 +123,7 @@ void BrokerSession::Run() {
 v1::RegisterBrokerRequest BrokerSession::MakeRegistration() const {
   v1::RegisterBrokerRequest request;
   request.set_broker_id(options_.broker_id);
-  request.set_incarnation_id(RandomIncarnation());
+  request.set_incarnation_id(RandomUuidBytes());
   request.mutable_endpoints()->Assign(options_.endpoints.begin(), options_.endpoints.end());
   request.set_rack(options_.rack);
   request.mutable_features()->Assign(options_.features.begin(), options_.features.end());

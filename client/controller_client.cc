@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "client/random_id.h"
+#include "client/record_text.h"
 #include "kvorum/v1/acl.grpc.pb.h"
 #include "kvorum/v1/broker.grpc.pb.h"
 #include "kvorum/v1/config.grpc.pb.h"
@@ -23,6 +25,11 @@ namespace {
 template <typename Request>
 concept WaitsForBrokers = requires(const Request& request) {
   request.options().wait_count();
+};
+
+template <typename Request>
+concept HasRequestId = requires(Request& request) {
+  request.mutable_options()->set_request_id("");
 };
 
 bool IsCutShort(const v1::Propagation& propagation) {
@@ -76,6 +83,17 @@ Result<Response> ControllerClient::Call(grpc::Status (Stub::*method)(grpc::Clien
   plan.kind = kind;
   plan.deadline = std::chrono::system_clock::now() + call.timeout.value_or(options_.timeout);
   plan.pinned_endpoint = call.endpoint;
+  if constexpr (HasRequestId<Request>) {
+    if (kind == CallKind::kWrite && !request.options().validate_only()) {
+      plan.kind = CallKind::kOnce;
+      if (request.options().request_id().empty()) {
+        request.mutable_options()->set_request_id(IdText(RandomUuidBytes()));
+      }
+    }
+    if (request.options().wait() > v1::WAIT_COMMITTED) {
+      plan.attempt_timeout = std::chrono::milliseconds::max();  // brokers may take their time
+    }
+  }
   if constexpr (WaitsForBrokers<Request>) {
     v1::AwaitAppliedRequest ask = MakeAwaitApplied(request.cluster_id(), request.options());
     const TimePoint wait_end = WaitEnd(ask);

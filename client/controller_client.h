@@ -35,7 +35,8 @@ struct CallOptions {
 };
 
 // Typed blocking calls to the active controller: finds it, follows it, and sends again what is
-// safe to send again. A write whose fate is not known is never repeated; it fails with outcome
+// safe to send again. Every mutation gets a request_id unless it has one, so that it is carried out
+// once, however often it must be sent; what is still not known at the deadline fails with outcome
 // kUnknown. A write that waits for brokers goes on waiting when the leader changes: the next leader
 // is asked about the position. Owned by the application. Thread-safe; calls block the calling
 // thread.

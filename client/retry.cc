@@ -96,10 +96,9 @@ class CallLoop {
       return NotConnected(endpoint);
     }
     grpc::ClientContext context;
-    const TimePoint attempt_deadline = system_clock::now() + plan_.attempt_timeout;
-    context.set_deadline(plan_.kind == CallKind::kWrite
-                             ? plan_.deadline
-                             : std::min(plan_.deadline, attempt_deadline));
+    const bool is_alone = plan_.kind == CallKind::kWrite ||
+                          plan_.attempt_timeout >= plan_.deadline - system_clock::now();
+    context.set_deadline(is_alone ? plan_.deadline : system_clock::now() + plan_.attempt_timeout);
     const grpc::Status status = attempt_(channel, context);
     if (status.ok()) {
       return std::nullopt;
@@ -108,7 +107,8 @@ class CallLoop {
   }
 
   CallError Final(CallError error) const {
-    return plan_.kind == CallKind::kWrite && error.outcome == Outcome::kUnknown
+    const bool changes = plan_.kind == CallKind::kWrite || plan_.kind == CallKind::kOnce;
+    return changes && error.outcome == Outcome::kUnknown
                ? MarkUnknown(std::move(error))
                : error;
   }

@@ -19,6 +19,7 @@ namespace kvorum::client {
 enum class CallKind {
   kRead,        // changes nothing
   kIdempotent,  // the second time changes nothing
+  kOnce,        // carries a request_id: carried out once, however often it is sent
   kWrite,       // sent again only when it is known not to have been executed
 };
 

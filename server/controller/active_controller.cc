@@ -16,6 +16,7 @@
 #include "server/metadata/metadata_delta.h"
 #include "server/metadata/record_codec.h"
 #include "server/metadata/request_checks.h"
+#include "server/metadata/requests/completed_requests.h"
 
 namespace kvorum::controller {
 namespace {
@@ -146,30 +147,27 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
     done(std::move(status));
     return;
   }
-  auto result = kvorum::Execute(MakeContext(now), request);
-  if (result.ok()) {
-    const int32_t level = latest_->features().metadata_level();
-    if (absl::Status allowed = CheckLevelAllows(result->records, level); !allowed.ok()) {
-      result = std::move(allowed);
-    }
+  const absl::StatusOr<std::optional<Uuid>> id = ParseRequestId(request.options());
+  if (!id.ok()) {
+    done(id.status());
+    return;
   }
-  if (!result.ok()) {
+  using Response = decltype(kvorum::Execute(MakeContext(now), request)->response);
+  absl::StatusOr<Planned<Response>> planned =
+      id->has_value() && !request.options().validate_only()
+          ? ExecuteOnce<Response>(now, **id, request)
+          : ExecuteNow<Response>(now, request, std::nullopt);
+  if (!planned.ok()) {
     // Decided on what may not be committed: it must not be heard before that is (Kafka's
     // ControllerWriteEvent.run).
     ReplyWhenStable(deadline,
-                    [status = std::move(result).status(), done = std::move(done)](
+                    [status = std::move(planned).status(), done = std::move(done)](
                         const absl::Status& outcome) { done(outcome.ok() ? status : outcome); });
     return;
   }
-  if (!result->records.empty() && !request.options().validate_only()) {
-    AppendRecords(now, std::move(result->records), result->is_atomic);
-    if constexpr (requires { request.broker_id(); }) {
-      ForgetReplacedSession(BrokerId(request.broker_id()));
-    }
-  }
   if (wait->is_for_brokers() && !request.options().validate_only()) {
-    ReplyWhenApplied(ToPosition(latest_->provenance().position()), *wait, deadline,
-                     [response = std::move(result->response),
+    ReplyWhenApplied(ToPosition(planned->end), *wait, deadline,
+                     [response = std::move(planned->response),
                       done = std::move(done)](absl::StatusOr<v1::Propagation> propagation) mutable {
                        if (!propagation.ok()) {
                          done(propagation.status());
@@ -180,7 +178,7 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
                      });
     return;
   }
-  ReplyWhenStable(deadline, [reply = CommandReply(std::move(result->response)),
+  ReplyWhenStable(deadline, [reply = CommandReply(std::move(planned->response)),
                              done = std::move(done)](const absl::Status& outcome) mutable {
     if (outcome.ok()) {
       done(std::move(reply));
@@ -188,6 +186,67 @@ void ActiveController::Execute(Now now, const Request& request, TimePoint deadli
       done(outcome);
     }
   });
+}
+
+template <typename Response, typename Request>
+absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteOnce(
+    Now now, const Uuid& id, const Request& request) {
+  const uint64_t body_hash = BodyHash(request);
+  KVORUM_ASSIGN_OR_RETURN(const v1::CompletedRequestRecord* completed,
+                          FindCompleted(latest_->requests(), id, body_hash));
+  if (completed == nullptr) {
+    return ExecuteNow<Response>(now, request, RequestIdentity{id, body_hash});
+  }
+  // The first attempt may still be on its way to the disks: the retry then waits with it.
+  Planned<Response> planned{{}, {Offset(completed->offset() + 1), Epoch(completed->epoch())}};
+  KVORUM_CHECK(planned.response.ParseFromString(completed->reply()),
+               "the reply stored for request {} is malformed", id);
+  return planned;
+}
+
+template <typename Response, typename Request>
+absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteNow(
+    Now now, const Request& request, std::optional<RequestIdentity> identity) {
+  KVORUM_ASSIGN_OR_RETURN(CommandResult<Response> result,
+                          kvorum::Execute(MakeContext(now), request));
+  KVORUM_RETURN_IF_ERROR(
+      CheckLevelAllows(result.records, latest_->features().metadata_level()));
+  if (!result.records.empty() && !request.options().validate_only()) {
+    if (identity.has_value()) {
+      KVORUM_RETURN_IF_ERROR(
+          Remember(now, *identity, result.response.SerializeAsString(), result.records));
+    }
+    AppendRecords(now, std::move(result.records), result.is_atomic);
+    if constexpr (requires { request.broker_id(); }) {
+      ForgetReplacedSession(BrokerId(request.broker_id()));
+    }
+  }
+  return Planned<Response>{std::move(result.response), latest_->provenance().position()};
+}
+
+absl::Status ActiveController::Remember(Now now, const RequestIdentity& identity,
+                                        std::string reply,
+                                        std::vector<v1::MetadataRecord>& records) const {
+  auto expired = ExpireRequests(latest_->requests(), config_.requests, /*added=*/1, now.wall_ms);
+  if (expired.has_value()) {
+    records.push_back(*std::move(expired));
+  }
+  const Offset offset = log_.log_end_offset() + static_cast<int64_t>(records.size());
+  KVORUM_ASSIGN_OR_RETURN(v1::MetadataRecord completed,
+                          CompleteRequest(identity, std::move(reply), {offset, epoch_},
+                                          now.wall_ms));
+  records.push_back(std::move(completed));
+  return absl::OkStatus();
+}
+
+v1::MetadataRecord ActiveController::IdleRecord(Now now) const {
+  auto expired = ExpireRequests(latest_->requests(), config_.requests, /*added=*/0, now.wall_ms);
+  if (expired.has_value()) {
+    return *std::move(expired);
+  }
+  v1::MetadataRecord record;
+  record.mutable_no_op();
+  return record;
 }
 
 void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> records,
@@ -400,9 +459,7 @@ void ActiveController::HandleTimer(Now now) {
     FenceStaleBroker(now);
   }
   if (now.now >= next_no_op_) {
-    v1::MetadataRecord record;
-    record.mutable_no_op();
-    AppendBatch(now, {record});
+    AppendBatch(now, {IdleRecord(now)});
   }
 }
 

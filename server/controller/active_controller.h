@@ -3,6 +3,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "server/metadata/command.h"
 #include "server/metadata/metadata_image.h"
 #include "server/metadata/metadata_level.h"
+#include "server/metadata/requests/completed_requests.h"
 
 namespace kvorum::controller {
 
@@ -81,8 +83,26 @@ class ActiveController {
   size_t pending_replies() const { return pending_.size(); }
 
  private:
+  // A decided mutation: its reply, and the end of the log that holds it.
+  template <typename Response>
+  struct Planned {
+    Response response;
+    OffsetAndEpoch end;
+  };
+
   template <typename Request>
   void Execute(Now now, const Request& request, TimePoint deadline, Done<CommandReply> done);
+  // The reply of the first attempt if there was one (api: request_id).
+  template <typename Response, typename Request>
+  absl::StatusOr<Planned<Response>> ExecuteOnce(Now now, const Uuid& id, const Request& request);
+  template <typename Response, typename Request>
+  absl::StatusOr<Planned<Response>> ExecuteNow(Now now, const Request& request,
+                                               std::optional<RequestIdentity> identity);
+  // Adds to `records` what a retry will find.
+  absl::Status Remember(Now now, const RequestIdentity& identity, std::string reply,
+                        std::vector<v1::MetadataRecord>& records) const;
+  // What keeps the committed end moving: forgets old requests if there are any.
+  v1::MetadataRecord IdleRecord(Now now) const;
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(Now now, const v1::HeartbeatRequest& request);
   absl::StatusOr<v1::AcknowledgeMetadataResponse> Acknowledge(
       const v1::AcknowledgeMetadataRequest& request);

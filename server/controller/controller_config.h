@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "server/base/time.h"
+#include "server/metadata/requests/completed_requests.h"
 
 namespace kvorum::controller {
 
@@ -17,6 +18,7 @@ struct ControllerConfig {
   // nothing, it begins at the first level (metadata/metadata_level.h).
   int32_t bootstrap_metadata_level = 0;
   size_t max_pending_replies = 20'000;  // more writes in flight are shed; broker reports: twice it
+  RequestRetention requests;
   size_t max_applied_waits = 5'000;     // writes that wait for brokers; more of these are shed
 };
 

@@ -26,6 +26,8 @@ int32_t MinMetadataLevel(const v1::MetadataRecord& record) {
     case v1::MetadataRecord::kRemoveTopic:
     case v1::MetadataRecord::kPartition:
     case v1::MetadataRecord::kPartitionChange:
+    case v1::MetadataRecord::kCompletedRequest:
+    case v1::MetadataRecord::kExpireRequests:
       return kFirst;
     case v1::MetadataRecord::kRegisterBroker:
       return record.register_broker().features().empty() ? kFirst : kSettings;

@@ -53,9 +53,6 @@ int32_t TakeCodePoint(std::string_view& text) {
 }  // namespace
 
 absl::Status CheckWriteOptions(const v1::WriteOptions& options) {
-  if (!options.request_id().empty()) {
-    return NotYet("options.request_id");
-  }
   if (options.has_if_unchanged_since()) {
     return NotYet("options.if_unchanged_since");
   }

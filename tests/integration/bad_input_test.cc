@@ -139,7 +139,8 @@ TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
   for (const std::string& method : CommandMethods()) {
     for (const char* options :
          {"wait: 99", "wait: -1", "wait_timeout { seconds: 1 }", "wait_count: 1",
-          "wait_broker_ids: 1", "wait: WAIT_APPLIED_BY", "wait: WAIT_APPLIED_BY_COUNT",
+          "wait_broker_ids: 1", "wait: WAIT_APPLIED_BY", "request_id: 'x'",
+          "request_id: '00000000-0000-0000-0000-000000000000'", "wait: WAIT_APPLIED_BY_COUNT",
           "wait: WAIT_APPLIED_BY_ALL wait_timeout { seconds: -1 }",
           "wait: WAIT_APPLIED_BY_ALL wait_timeout { seconds: 301 }",
           "wait: WAIT_APPLIED_BY_ALL wait_timeout { nanos: 1000000000 }",
@@ -150,7 +151,7 @@ TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
           {method, fmt::format("options {{ {} }}", options), kInvalidArgument, "INVALID_REQUEST"});
     }
     for (const char* options :
-         {"request_id: 'x'", "if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
+         {"if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
       cases.push_back({method, fmt::format("options {{ {} }}", options), kUnimplemented,
                        "UNIMPLEMENTED_FIELD"});
     }

@@ -41,8 +41,8 @@ absl::StatusOr<const v1::CompletedRequestRecord*> FindCompleted(const RequestsIm
   return completed;
 }
 
-absl::StatusOr<v1::MetadataRecord> CompleteRequest(const Uuid& id, uint64_t body_hash,
-                                                   std::string reply, Offset offset,
+absl::StatusOr<v1::MetadataRecord> CompleteRequest(const RequestIdentity& identity,
+                                                   std::string reply, const OffsetAndEpoch& own,
                                                    int64_t wall_ms) {
   if (reply.size() > kMaxStoredReplyBytes) {
     return MakeError(ErrorReason::kPolicyViolation,
@@ -52,10 +52,11 @@ absl::StatusOr<v1::MetadataRecord> CompleteRequest(const Uuid& id, uint64_t body
   }
   v1::MetadataRecord record;
   v1::CompletedRequestRecord& completed = *record.mutable_completed_request();
-  completed.set_request_id(id.ToBytes());
-  completed.set_body_hash(body_hash);
+  completed.set_request_id(identity.id.ToBytes());
+  completed.set_body_hash(identity.body_hash);
   completed.set_reply(std::move(reply));
-  completed.set_offset(offset.value());
+  completed.set_offset(own.offset.value());
+  completed.set_epoch(own.epoch.value());
   completed.set_completed_ms(wall_ms);
   return record;
 }

@@ -21,6 +21,11 @@ struct RequestRetention {
   size_t max_count = 100'000;
   int64_t max_age_ms = 15 * 60 * 1000;
 };
+// One request among all that were ever sent: equal identity, the same request.
+struct RequestIdentity {
+  Uuid id;
+  uint64_t body_hash = 0;
+};
 // Forgotten in one record at most, so that no single record takes long to apply.
 inline constexpr size_t kMaxExpiredPerRecord = 512;
 
@@ -48,10 +53,10 @@ absl::StatusOr<const v1::CompletedRequestRecord*> FindCompleted(const RequestsIm
                                                                 const Uuid& id,
                                                                 uint64_t body_hash);
 
-// What remembers the request, for its own batch behind all other records. `offset` is its own.
-// POLICY_VIOLATION if the reply is too large to be kept: then nothing may be appended.
-absl::StatusOr<v1::MetadataRecord> CompleteRequest(const Uuid& id, uint64_t body_hash,
-                                                   std::string reply, Offset offset,
+// What remembers the request, for its own batch behind all other records. `own` is its own offset
+// and epoch. POLICY_VIOLATION if the reply is too large to be kept: then nothing may be appended.
+absl::StatusOr<v1::MetadataRecord> CompleteRequest(const RequestIdentity& identity,
+                                                   std::string reply, const OffsetAndEpoch& own,
                                                    int64_t wall_ms);
 
 // What forgets the oldest requests that are beyond `retention` with `added` more, if there are any.

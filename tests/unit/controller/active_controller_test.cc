@@ -63,7 +63,7 @@ TEST_F(ActiveControllerTest, AnswersABadRequestAtOnceWhateverIsPending) {
   Activate();
   Submit(Put("a"));
   v1::PutEntryRequest request = Put("b");
-  request.mutable_options()->set_request_id("not yet");
+  request.mutable_options()->set_reason("not yet");
   EXPECT_EQ(Submit(request)->reason(), ErrorReason::kUnimplementedField);
   EXPECT_EQ(log.batches.size(), 1u);
 }

@@ -18,7 +18,7 @@ class CompletedRequestsTest : public testing::Test {
   Uuid Complete(uint64_t body_hash = 7, std::string reply = "reply", int64_t wall_ms = 1'000) {
     const Uuid id = Uuid::FromRandom(world_.random());
     const auto record =
-        CompleteRequest(id, body_hash, std::move(reply), world_.next_offset(), wall_ms);
+        CompleteRequest({id, body_hash}, std::move(reply), {world_.next_offset(), Epoch(1)}, wall_ms);
     EXPECT_TRUE(record.ok()) << record.status();
     world_.Apply({*record});
     return id;
@@ -67,7 +67,7 @@ TEST_F(CompletedRequestsTest, ARetryFindsTheFirstReplyAndAnotherBodyIsRefused) {
 }
 
 TEST_F(CompletedRequestsTest, AReplyTooLargeToKeepIsRefusedBeforeAnythingIsAppended) {
-  EXPECT_THAT(CompleteRequest(*Uuid::Parse(kId), 7, std::string(kMaxPrivateBytes, 'x'), Offset(5), 0),
+  EXPECT_THAT(CompleteRequest({*Uuid::Parse(kId), 7}, std::string(kMaxPrivateBytes, 'x'), {Offset(5), Epoch(1)}, 0),
               HasReason(ErrorReason::kPolicyViolation));
 }
 

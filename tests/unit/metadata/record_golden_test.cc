@@ -150,6 +150,7 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   completed.set_reply(std::string("\x0a\x00\xff", 3));
   completed.set_offset(300);
   completed.set_completed_ms(1'700'000'000'000);
+  completed.set_epoch(5);
   samples["expire_requests"].mutable_expire_requests()->set_below_offset(300);
   return samples;
 }

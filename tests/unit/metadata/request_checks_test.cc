@@ -19,9 +19,6 @@ TEST(WriteOptionsTest, WhatIsKeptIsAccepted) {
 TEST(WriteOptionsTest, FieldsOfALaterReleaseAreRefusedNotIgnored) {
   const auto refused = HasReason(ErrorReason::kUnimplementedField);
   v1::WriteOptions options;
-  options.set_request_id("x");
-  EXPECT_THAT(CheckWriteOptions(options), refused);
-  options.Clear();
   options.mutable_if_unchanged_since();
   EXPECT_THAT(CheckWriteOptions(options), refused);
   options.Clear();
