@@ -90,6 +90,9 @@ class MetadataCache::State {
       case v1::MetadataRecord::kFeatureLevel:
       case v1::MetadataRecord::kProducerIds:
         return settings_.Apply(record);
+      case v1::MetadataRecord::kCompletedRequest:
+      case v1::MetadataRecord::kExpireRequests:
+        return "record that is private to controllers";
       case v1::MetadataRecord::RECORD_NOT_SET:
         break;
     }

@@ -238,6 +238,10 @@ std::string RecordKind(const v1::MetadataRecord& record) {
       return "feature-level";
     case v1::MetadataRecord::kProducerIds:
       return "producer-ids";
+    case v1::MetadataRecord::kCompletedRequest:
+      return "completed-request";
+    case v1::MetadataRecord::kExpireRequests:
+      return "expire-requests";
     case v1::MetadataRecord::RECORD_NOT_SET:
       break;
   }
@@ -310,6 +314,13 @@ std::string RecordText(const v1::MetadataRecord& record) {
       break;
     case v1::MetadataRecord::kProducerIds:
       fields = Fields(record.producer_ids());
+      break;
+    case v1::MetadataRecord::kCompletedRequest:
+      fields = fmt::format("id={} offset={}", IdText(record.completed_request().request_id()),
+                           record.completed_request().offset());
+      break;
+    case v1::MetadataRecord::kExpireRequests:
+      fields = fmt::format("below={}", record.expire_requests().below_offset());
       break;
     case v1::MetadataRecord::kNoOp:
     case v1::MetadataRecord::RECORD_NOT_SET:

@@ -108,9 +108,7 @@ class CallLoop {
 
   CallError Final(CallError error) const {
     const bool changes = plan_.kind == CallKind::kWrite || plan_.kind == CallKind::kOnce;
-    return changes && error.outcome == Outcome::kUnknown
-               ? MarkUnknown(std::move(error))
-               : error;
+    return changes && error.outcome == Outcome::kUnknown ? MarkUnknown(std::move(error)) : error;
   }
 
   void Steer(const std::string& endpoint, const CallError& error) {

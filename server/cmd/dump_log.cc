@@ -13,6 +13,16 @@
 namespace kvorum {
 namespace {
 
+// All records of a payload in the order of their offsets, without what nobody may read.
+void MoveRecords(v1::RecordBatchPayload& payload,
+                 google::protobuf::RepeatedPtrField<v1::MetadataRecord>& out) {
+  out.Swap(payload.mutable_records());
+  out.MergeFrom(payload.private_records());
+  for (v1::MetadataRecord& record : out) {
+    HideSecrets(record);
+  }
+}
+
 // The records of a batch, as messages of the two kinds.
 absl::Status ParseRecords(const RecordBatch& batch, v1::LogBatch& out) {
   v1::ControlBatch control;
@@ -24,11 +34,8 @@ absl::Status ParseRecords(const RecordBatch& batch, v1::LogBatch& out) {
         ErrorReason::kCorruptLog,
         fmt::format("the payload of the batch at {} cannot be read", batch.base_offset));
   }
-  for (v1::MetadataRecord& record : *data.mutable_records()) {
-    HideSecrets(record);
-  }
   out.mutable_control_records()->Swap(control.mutable_records());
-  out.mutable_records()->Swap(data.mutable_records());
+  MoveRecords(data, *out.mutable_records());
   return absl::OkStatus();
 }
 
@@ -137,7 +144,7 @@ absl::Status PrintChunk(const SnapshotManifest& snapshot, int64_t index, const s
   v1::SnapshotChunkRecords& out = *line.mutable_chunk();
   out.set_snapshot_end_offset(snapshot.id.offset.value());
   out.set_chunk_index(index);
-  out.mutable_records()->Swap(payload.mutable_records());
+  MoveRecords(payload, *out.mutable_records());
   if (json) {
     PrintJsonLine(line);
     return absl::OkStatus();

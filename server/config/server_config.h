@@ -31,6 +31,8 @@ struct ServerConfig {
   Duration quorum_retry_backoff = std::chrono::milliseconds(20);
   int64_t quorum_fetch_max_bytes = 1 << 20;
 
+  int64_t request_id_max_count = 100'000;
+  Duration request_id_retention = std::chrono::minutes(15);
   Duration broker_session_timeout = std::chrono::milliseconds(9000);
   Duration metadata_max_idle_interval = std::chrono::milliseconds(500);
   Duration request_timeout = std::chrono::milliseconds(30'000);

@@ -230,6 +230,11 @@ constexpr auto kSettings = std::to_array<Setting>({
         "A no-op record is written after so long without any; 0: never", 0, kDayMs),
     MillisSetting<&C::request_timeout>("request-timeout-ms",
                                        "Deadline of a write whose caller gave none", 10, kDayMs),
+    NumberSetting<&C::request_id_max_count>(
+        "request-id-max-count", "Completed requests remembered for their retries", 1, 10'000'000),
+    MillisSetting<&C::request_id_retention>("request-id-retention-ms",
+                                            "A completed request is forgotten after so long", 1000,
+                                            7 * kDayMs),
     NumberSetting<&C::request_queue_max>(
         "request-queue-max", "Client requests that may wait; more are answered CLASS_SHED", 1,
         1'000'000),

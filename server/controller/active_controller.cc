@@ -209,8 +209,7 @@ absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteNow
     Now now, const Request& request, std::optional<RequestIdentity> identity) {
   KVORUM_ASSIGN_OR_RETURN(CommandResult<Response> result,
                           kvorum::Execute(MakeContext(now), request));
-  KVORUM_RETURN_IF_ERROR(
-      CheckLevelAllows(result.records, latest_->features().metadata_level()));
+  KVORUM_RETURN_IF_ERROR(CheckLevelAllows(result.records, latest_->features().metadata_level()));
   if (!result.records.empty() && !request.options().validate_only()) {
     if (identity.has_value()) {
       KVORUM_RETURN_IF_ERROR(
@@ -224,17 +223,16 @@ absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteNow
   return Planned<Response>{std::move(result.response), latest_->provenance().position()};
 }
 
-absl::Status ActiveController::Remember(Now now, const RequestIdentity& identity,
-                                        std::string reply,
+absl::Status ActiveController::Remember(Now now, const RequestIdentity& identity, std::string reply,
                                         std::vector<v1::MetadataRecord>& records) const {
   auto expired = ExpireRequests(latest_->requests(), config_.requests, /*added=*/1, now.wall_ms);
   if (expired.has_value()) {
     records.push_back(*std::move(expired));
   }
   const Offset offset = log_.log_end_offset() + static_cast<int64_t>(records.size());
-  KVORUM_ASSIGN_OR_RETURN(v1::MetadataRecord completed,
-                          CompleteRequest(identity, std::move(reply), {offset, epoch_},
-                                          now.wall_ms));
+  KVORUM_ASSIGN_OR_RETURN(
+      v1::MetadataRecord completed,
+      CompleteRequest(identity, std::move(reply), {offset, epoch_}, now.wall_ms));
   records.push_back(std::move(completed));
   return absl::OkStatus();
 }

@@ -15,8 +15,9 @@ namespace kvorum {
 enum class Audience { kControllers, kSubscribers };
 
 // Turns an image into records in a fixed order: features, brokers, topics with their partitions,
-// configs, quotas, producer ids, access control, credentials, entries, then what is private; each by
-// key. Replayed on the empty image they give it again. Owns its share of the image; one thread, any.
+// configs, quotas, producer ids, access control, credentials, entries, then what is private; each
+// by key. Replayed on the empty image they give it again. Owns its share of the image; one thread,
+// any.
 class ImageCursor {
  public:
   ImageCursor(std::shared_ptr<const MetadataImage> image, Audience audience);

@@ -75,14 +75,14 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
                                   .services = {&raft_}},
                                  controller_port_));
   KVORUM_ASSIGN_OR_RETURN(
-      client_server_, Listen({.name = "client-listener",
-                              .address = addresses.client,
-                              .apply_options = &ApplyClientListenerOptions,
-                              .services = {&cluster_, &quorum_, &maintenance_, &metadata_,
-                                           &brokers_, &topics_, &entries_, &configs_, &quotas_,
-                                           &acls_, &credentials_, &features_, &producer_ids_,
-                                           &streams_, &client_reflection_}},
-                             client_port_));
+      client_server_,
+      Listen({.name = "client-listener",
+              .address = addresses.client,
+              .apply_options = &ApplyClientListenerOptions,
+              .services = {&cluster_, &quorum_, &maintenance_, &metadata_, &brokers_, &topics_,
+                           &entries_, &configs_, &quotas_, &acls_, &credentials_, &features_,
+                           &producer_ids_, &streams_, &client_reflection_}},
+             client_port_));
   health_.Attach(controller_server_->GetHealthCheckService());
   health_.Attach(client_server_->GetHealthCheckService());
   warmer_ = std::make_unique<PollerWarmer>(*controller_server_);

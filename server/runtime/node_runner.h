@@ -57,8 +57,7 @@ class NodeRunner : public PeerResponses,
                           Node::Done<v1::AwaitAppliedResponse> done);
   void SubmitQuery(controller::Query query, TimePoint deadline,
                    Node::Done<controller::QueryReply> done);
-  void SubmitReadBarrier(v1::ReadBarrierRequest request,
-                         Node::Done<v1::ReadBarrierResponse> done);
+  void SubmitReadBarrier(v1::ReadBarrierRequest request, Node::Done<v1::ReadBarrierResponse> done);
   void SubmitBrokerReport(controller::BrokerReport report,
                           Node::Done<controller::BrokerReportReply> done);
   void SubmitDescribeQuorum(v1::DescribeQuorumRequest request,

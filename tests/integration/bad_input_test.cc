@@ -150,8 +150,7 @@ TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
       cases.push_back(
           {method, fmt::format("options {{ {} }}", options), kInvalidArgument, "INVALID_REQUEST"});
     }
-    for (const char* options :
-         {"if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
+    for (const char* options : {"if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
       cases.push_back({method, fmt::format("options {{ {} }}", options), kUnimplemented,
                        "UNIMPLEMENTED_FIELD"});
     }
@@ -161,8 +160,8 @@ TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
     // The cluster's generation is not zero.
     cases.push_back({method, "options { min_position { offset: 1 } }", kFailedPrecondition,
                      "GENERATION_MISMATCH"});
-    cases.push_back({method, "options { min_position { offset: -1 } }", kInvalidArgument,
-                     "INVALID_REQUEST"});
+    cases.push_back(
+        {method, "options { min_position { offset: -1 } }", kInvalidArgument, "INVALID_REQUEST"});
   }
   ExpectRefused(cases);
 }

@@ -50,8 +50,7 @@ uint64_t BodyHash(Request request) {
 // The request completed under `id`, or nullptr if there is none. REQUEST_ID_REUSED if
 // it was another request.
 absl::StatusOr<const v1::CompletedRequestRecord*> FindCompleted(const RequestsImage& image,
-                                                                const Uuid& id,
-                                                                uint64_t body_hash);
+                                                                const Uuid& id, uint64_t body_hash);
 
 // What remembers the request, for its own batch behind all other records. `own` is its own offset
 // and epoch. POLICY_VIOLATION if the reply is too large to be kept: then nothing may be appended.

@@ -17,8 +17,8 @@ class CompletedRequestsTest : public testing::Test {
  protected:
   Uuid Complete(uint64_t body_hash = 7, std::string reply = "reply", int64_t wall_ms = 1'000) {
     const Uuid id = Uuid::FromRandom(world_.random());
-    const auto record =
-        CompleteRequest({id, body_hash}, std::move(reply), {world_.next_offset(), Epoch(1)}, wall_ms);
+    const auto record = CompleteRequest({id, body_hash}, std::move(reply),
+                                        {world_.next_offset(), Epoch(1)}, wall_ms);
     EXPECT_TRUE(record.ok()) << record.status();
     world_.Apply({*record});
     return id;
@@ -33,7 +33,8 @@ TEST_F(CompletedRequestsTest, AnIdIsAUuidOrNothing) {
   EXPECT_EQ(*ParseRequestId(options), std::nullopt);
   options.set_request_id(kId);
   EXPECT_EQ(*ParseRequestId(options), Uuid::Parse(kId));
-  for (const char* bad : {"1", "6f6f3a1c2f0d4a539a550f0a4d1f2b01", "00000000-0000-0000-0000-000000000000"}) {
+  for (const char* bad :
+       {"1", "6f6f3a1c2f0d4a539a550f0a4d1f2b01", "00000000-0000-0000-0000-000000000000"}) {
     options.set_request_id(bad);
     EXPECT_THAT(ParseRequestId(options), HasReason(ErrorReason::kInvalidRequest)) << bad;
   }
@@ -67,7 +68,8 @@ TEST_F(CompletedRequestsTest, ARetryFindsTheFirstReplyAndAnotherBodyIsRefused) {
 }
 
 TEST_F(CompletedRequestsTest, AReplyTooLargeToKeepIsRefusedBeforeAnythingIsAppended) {
-  EXPECT_THAT(CompleteRequest({*Uuid::Parse(kId), 7}, std::string(kMaxPrivateBytes, 'x'), {Offset(5), Epoch(1)}, 0),
+  EXPECT_THAT(CompleteRequest({*Uuid::Parse(kId), 7}, std::string(kMaxPrivateBytes, 'x'),
+                              {Offset(5), Epoch(1)}, 0),
               HasReason(ErrorReason::kPolicyViolation));
 }
 

@@ -91,9 +91,9 @@ class RandomCommands {
  private:
   // Keeps at most four.
   void CompleteRequests() {
-    const auto completed = CompleteRequest({Uuid::FromRandom(random_), random_.Next()},
-                                           std::string(random_.Below(50), 'r'),
-                                           {world_.next_offset(), Epoch(1)}, 0);
+    const auto completed =
+        CompleteRequest({Uuid::FromRandom(random_), random_.Next()},
+                        std::string(random_.Below(50), 'r'), {world_.next_offset(), Epoch(1)}, 0);
     ASSERT_TRUE(completed.ok()) << completed.status();
     world_.Apply({*completed});
     const auto expired = ExpireRequests(world_.image().requests(), {.max_count = 4}, 0, 0);
