@@ -43,7 +43,8 @@ NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& prop
   node.snapshots.retention_age = config.log_retention_age;
   node.controller.broker_session_timeout = config.broker_session_timeout;
   node.controller.requests.max_count = static_cast<size_t>(config.request_id_max_count);
-  node.controller.requests.max_age_ms = config.request_id_retention.count() / 1'000'000;
+  node.controller.requests.max_age_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(config.request_id_retention).count();
   node.controller.max_idle_interval = config.metadata_max_idle_interval;
   node.controller.default_command_timeout = config.request_timeout;
   node.controller.bootstrap_metadata_level = kMaxMetadataLevel;
