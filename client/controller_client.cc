@@ -91,7 +91,7 @@ Result<Response> ControllerClient::Call(grpc::Status (Stub::*method)(grpc::Clien
       }
     }
     if (request.options().wait() > v1::WAIT_COMMITTED) {
-      plan.attempt_timeout = std::chrono::milliseconds::max();  // brokers may take their time
+      plan.attempt_timeout = call.timeout.value_or(options_.timeout);  // brokers take their time
     }
   }
   if constexpr (WaitsForBrokers<Request>) {

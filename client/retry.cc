@@ -65,6 +65,8 @@ class CallLoop {
       if (!error.has_value()) {
         return endpoint;
       }
+      got_lost_ =
+          got_lost_ || (plan_.kind == CallKind::kOnce && error->outcome == Outcome::kUnknown);
       const NextStep step = DecideNextStep(*error, plan_.kind);
       if (step == NextStep::kGiveUp || !plan_.pinned_endpoint.empty()) {
         if (error->reason == v1::UNKNOWN) {
@@ -107,6 +109,12 @@ class CallLoop {
   }
 
   CallError Final(CallError error) const {
+    // Nobody who could know the request was reached since it got lost.
+    if (got_lost_ && error.outcome == Outcome::kNotExecuted &&
+        (error.retry == RetryAdvice::kOtherNode || error.retry == RetryAdvice::kSameNode)) {
+      error.outcome = Outcome::kUnknown;
+      error.reason = v1::UNKNOWN;
+    }
     const bool changes = plan_.kind == CallKind::kWrite || plan_.kind == CallKind::kOnce;
     return changes && error.outcome == Outcome::kUnknown ? MarkUnknown(std::move(error)) : error;
   }
@@ -141,6 +149,7 @@ class CallLoop {
   Backoff backoff_;
   size_t free_moves_;
   int attempt_count_ = 0;
+  bool got_lost_ = false;  // an attempt may have been carried out
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "server/base/status_macros.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/offline_replica.h"
+#include "server/metadata/credentials/credentials_image.h"
 
 namespace kvorum {
 namespace {

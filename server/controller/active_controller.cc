@@ -68,7 +68,8 @@ void ActiveController::MaybeBootstrap(Now now) {
   // Only where nothing is: a log that says no level is at the first, and writing a newer one
   // unasked would stop the older nodes of a cluster that is being upgraded.
   v1::MetadataRecord first;
-  if (config_.bootstrap_metadata_level == 0 || ImageCursor(latest_).Next(first)) {
+  if (config_.bootstrap_metadata_level == 0 ||
+      ImageCursor(latest_, Audience::kControllers).Next(first)) {
     return;
   }
   const std::vector<VoterLevels> voters = log_.voter_levels();
@@ -326,7 +327,7 @@ void ActiveController::OnCommitted(Now now, ImagePtr image) {
                  "the image at {} was planned with hash {:016x} and is {:016x}", offset, hash,
                  committed.StateHash());
   }
-  if (before->shared_brokers() != committed.shared_brokers()) {
+  if (before->domains().brokers != committed.domains().brokers) {
     waits_.OnBrokersChanged(MakeView());
   }
   pending_.CompleteUpTo(committed_end_);

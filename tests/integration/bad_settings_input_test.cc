@@ -135,7 +135,7 @@ TEST_F(BadInputTest, RefusesBadAcls) {
        kInvalidArgument, "INVALID_REQUEST"},
   });
   std::vector<BadItem> cases;
-  for (const std::string& last :
+  for (const char* last :
        {"resource_type: 0", "resource_type: 1", "resource_type: 99", "resource_name: ''",
         "pattern_type: 1", "pattern_type: 2", "pattern_type: -5", "principal: 'a'",
         "principal: ':'", "principal: ''", "host: ''", "host: 'a\\nb'", "operation: 0",
@@ -143,7 +143,7 @@ TEST_F(BadInputTest, RefusesBadAcls) {
     cases.push_back({kCreateAcls, fmt::format("acls {{ {} }}", ReplaceField(good, last)),
                      kInvalidArgument, "INVALID_REQUEST"});
   }
-  for (const std::string& filter :
+  for (const char* filter :
        {"", "resource_type: 1 pattern_type: 1 operation: 1",
         "resource_type: 1 pattern_type: 1 operation: 1 permission: 1 principal: ''"}) {
     cases.push_back({kDeleteAcls, fmt::format("filters {{ {} }}", filter), kInvalidArgument,

@@ -37,7 +37,8 @@ LiveBroker::LiveBroker(const Cluster& cluster, int32_t id, int node)
       session_(client_, SessionOptions(id),
                [this](int64_t epoch) { watcher_->SetBroker(id_, epoch); }),
       watcher_(std::make_unique<client::MetadataWatcher>(
-          StartingAt(cluster, node), client::MetadataWatcherOptions(), *this)) {}
+          StartingAt(cluster, node), client::MetadataWatcherOptions(),
+          static_cast<client::MetadataListener&>(*this))) {}
 
 LiveBroker::~LiveBroker() { Stop(); }
 

@@ -141,7 +141,7 @@ int Cluster::WaitForLeader(std::chrono::milliseconds timeout) const {
   // it, so nothing here polls.
   const auto client = MakeClient(timeout);
   auto answer = client->ListBrokers({});
-  return answer.ok() ? answer->header().node_id() - 1 : -1;
+  return answer.ok() ? answer->header().leader_id() - 1 : -1;
 }
 
 }  // namespace kvorum::testing

@@ -48,6 +48,8 @@ void RecordIndex::Add(const v1::MetadataRecord& record, Offset offset) {
           [&](const v1::RemoveEntryRecord& r) {
             keys_[r.key()].push_back({.offset = offset, .value = std::nullopt});
           },
+          // Settings and what is private have no second model here: equal state hashes judge them.
+          [](const auto&) {},
       });
 }
 

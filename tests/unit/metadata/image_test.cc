@@ -145,7 +145,7 @@ TEST(ImageChunkerTest, WritesDomainsInTheOrderInWhichTheyNeedEachOther) {
   settings[4].mutable_config()->set_name("retention.ms");
   world.Apply(settings);
   std::vector<v1::MetadataRecord::RecordCase> kinds;
-  ImageCursor cursor(world.shared_image());
+  ImageCursor cursor(world.shared_image(), Audience::kControllers);
   for (v1::MetadataRecord record; cursor.Next(record);) {
     if (kinds.empty() || kinds.back() != record.record_case()) {
       kinds.push_back(record.record_case());

@@ -103,7 +103,7 @@ void CheckSettings(const MetadataImage& image) {
   }
   // What the image needs is what its records need.
   int32_t level = kMinMetadataLevel;
-  ImageCursor cursor(std::make_shared<const MetadataImage>(image));
+  ImageCursor cursor(std::make_shared<const MetadataImage>(image), Audience::kControllers);
   for (v1::MetadataRecord record; cursor.Next(record); record.Clear()) {
     level = std::max(level, MinMetadataLevel(record));
   }

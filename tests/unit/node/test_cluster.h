@@ -78,12 +78,12 @@ class TestController : public NodeHost,
   void OnStorageFailure(const absl::Status& status) override { failures.push_back(status); }
   // PeerTransport
   void Send(raft::SendRequest request) override { sent.push_back({std::move(request)}); }
-  bool SendReadBarrier(const raft::Voter& leader, v1::ReadBarrierRequest request,
+  bool SendReadBarrier(const raft::Voter& to, v1::ReadBarrierRequest request,
                        BarrierDone done) override {
     if (!carries_barriers) {
       return false;
     }
-    barriers.push_back({leader.key.node_id.value(), std::move(request), std::move(done)});
+    barriers.push_back({to.key.node_id.value(), std::move(request), std::move(done)});
     ++barrier_count;
     return true;
   }
