@@ -202,9 +202,10 @@ absl::StatusOr<std::unique_ptr<GuardFile>> GuardFile::Open(std::unique_ptr<Guard
 }
 
 absl::Status GuardFile::Write(const GuardState& state) {
-  if (state == state_) {
-    return absl::OkStatus();
-  }
+  return state == state_ ? absl::OkStatus() : WriteNext(state);
+}
+
+absl::Status GuardFile::WriteNext(const GuardState& state) {
   const uint64_t next = sequence_ + 1;
   KVORUM_RETURN_IF_ERROR(
       slots_->Write(static_cast<int>(next % kGuardSlots), EncodeSlot(next, state)));

@@ -47,7 +47,13 @@ class GuardFile {
   // Makes `state` durable. Nothing is written if it is what is there.
   absl::Status Write(const GuardState& state);
 
+  // Writes what is there into the other slot too: at a start and at an orderly stop, so that
+  // between them no single damaged slot takes knowledge with it.
+  absl::Status Duplicate() { return WriteNext(state_); }
+
  private:
+  absl::Status WriteNext(const GuardState& state);
+
   explicit GuardFile(std::unique_ptr<GuardSlots> slots) : slots_(std::move(slots)) {}
 
   std::unique_ptr<GuardSlots> slots_;

@@ -63,16 +63,23 @@ absl::StatusOr<OfflineReplica> OfflineReplica::Open(const std::string& data_dir)
   return replica;
 }
 
-raft::VoterSet VotersOf(const MetaProperties& properties, const RecoveredState& state) {
+std::optional<raft::VoterSet> VotersInLog(const RecoveredState& state) {
   for (auto it = state.control_batches.rbegin(); it != state.control_batches.rend(); ++it) {
     if (std::optional<raft::VoterSet> voters = DecodeVoterSet(*it->payload)) {
-      return *std::move(voters);
+      return voters;
     }
   }
   for (const SnapshotManifest& snapshot : state.snapshots) {
     if (snapshot.id.offset == state.log_start_offset && !snapshot.voters.empty()) {
-      return DecodeVoterSet(snapshot.voters).value_or(raft::VoterSet());
+      return DecodeVoterSet(snapshot.voters);
     }
+  }
+  return std::nullopt;
+}
+
+raft::VoterSet VotersOf(const MetaProperties& properties, const RecoveredState& state) {
+  if (std::optional<raft::VoterSet> voters = VotersInLog(state)) {
+    return *std::move(voters);
   }
   std::vector<raft::Voter> voters;
   for (const InitialVoter& voter : properties.initial_voters) {

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,8 @@ class OfflineReplica {
 
 RocksDbStorageOptions StorageOptionsFor(const std::string& data_dir,
                                         const MetaProperties& properties);
+// The newest voter set in the log, or else in the snapshot at its start; nullopt: in neither yet.
+std::optional<raft::VoterSet> VotersInLog(const RecoveredState& state);
 // The voter set of a directory whose storage was recovered as `state`.
 raft::VoterSet VotersOf(const MetaProperties& properties, const RecoveredState& state);
 

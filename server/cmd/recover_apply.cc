@@ -113,7 +113,9 @@ absl::StatusOr<MetaProperties> ApplyRecovery(const RecoverApplyOptions& options)
     properties.initial_voters = {self};
     KVORUM_RETURN_IF_ERROR(ReplaceMetaProperties(options.data_dir, properties));
   }
-  if (!IsAlone(VotersOf(properties, replica.state), key) || replica.state.quarantine.has_value()) {
+  // Asked of the log itself: meta.properties names this voter alone by now.
+  if (!IsAlone(VotersInLog(replica.state).value_or(raft::VoterSet()), key) ||
+      replica.state.quarantine.has_value()) {
     KVORUM_RETURN_IF_ERROR(WriteAndWait(*replica.storage, MakeWrite(self, replica.state)));
   }
   replica.storage.reset();  // with the guard raised to what was written

@@ -1,5 +1,6 @@
 #include "storage/rocksdb/guard_keeper.h"
 
+#include "server/base/status_macros.h"
 #include "storage/log_verifier.h"
 
 namespace kvorum {
@@ -9,7 +10,8 @@ absl::Status GuardKeeper::Reconcile(RecoveredState& recovered) {
   kvorum::Reconcile(recovered, guard);
   durable_.end = EndOf(recovered);
   durable_.latest_snapshot = guard.latest_snapshot;
-  return file_->Write(guard);
+  KVORUM_RETURN_IF_ERROR(file_->Write(guard));
+  return file_->Duplicate();
 }
 
 absl::Status GuardKeeper::BeforeShorter(const BatchEnd& lowest) {
@@ -48,6 +50,11 @@ absl::Status GuardKeeper::AfterWrite(const Durable& durable) {
   guard.latest_snapshot = durable.latest_snapshot;
   raised_at_ = std::chrono::steady_clock::now();
   return file_->Write(guard);
+}
+
+absl::Status GuardKeeper::Finish() {
+  KVORUM_RETURN_IF_ERROR(Raise(/*now=*/true));
+  return file_->Duplicate();
 }
 
 absl::Status GuardKeeper::Raise(bool now) {

@@ -46,6 +46,9 @@ class GuardKeeper {
   // Raises the bound if it is far behind, or by all means.
   absl::Status Raise(bool now);
 
+  // An orderly stop: raises it, in both slots.
+  absl::Status Finish();
+
  private:
   std::unique_ptr<GuardFile> file_;
   Durable durable_;

@@ -82,7 +82,7 @@ RocksDbStorage::~RocksDbStorage() {
     commit_thread_->Stop();
     if (!fatal_reported_.load()) {
       // Not doing it costs the next start nothing but some of its suspicion.
-      guard_->Raise(/*now=*/true).IgnoreError();
+      guard_->Finish().IgnoreError();
     }
   }
 }

@@ -181,7 +181,7 @@ std::vector<Damage> Matrix() {
       {"LengthInTheMiddleOfTheWal", kMustRefuse,
        [](const std::string& dir) {
          Change(NewestWal(dir), [](std::string& bytes) {
-           ASSERT_GT(bytes.size(), 2 * kWalBlockBytes);
+           ASSERT_GT(bytes.size(), kWalBlockBytes + kLengthAt);
            bytes[kWalBlockBytes + kLengthAt] = static_cast<char>(0xff);
          });
        }},
