@@ -150,6 +150,9 @@ TEST_F(OfflineToolsTest, DumpsHoldEveryEntryOnceSnapshotAndLogTogether) {
       end = line.snapshot().end_offset();
     }
     for (const v1::MetadataRecord& record : line.chunk().records()) {
+      if (!record.has_entry()) {
+        continue;
+      }
       EXPECT_TRUE(entries.emplace(record.entry().key(), record.entry().value()).second);
     }
   }
@@ -163,7 +166,7 @@ TEST_F(OfflineToolsTest, DumpsHoldEveryEntryOnceSnapshotAndLogTogether) {
     EXPECT_EQ(line.batch().base_offset(), next);
     next = line.batch().last_offset() + 1;
     for (const v1::MetadataRecord& record : line.batch().records()) {
-      if (line.batch().base_offset() >= end) {
+      if (line.batch().base_offset() >= end && record.has_entry()) {
         entries[record.entry().key()] = record.entry().value();
       }
     }

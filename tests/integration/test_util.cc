@@ -185,10 +185,7 @@ std::set<std::string> WriteLoad::unknown() const {
   return unknown_;
 }
 
-void ExpectHolds(const Entries& entries, const WriteLoad& load, std::string_view prefix) {
-  const Entries acknowledged = load.acknowledged();
-  const std::set<std::string> unknown = load.unknown();
-  EXPECT_FALSE(acknowledged.empty());
+void ExpectAllThere(const Entries& acknowledged, const Entries& entries) {
   for (const auto& [key, value] : acknowledged) {
     const auto found = entries.find(key);
     if (found == entries.end()) {
@@ -197,6 +194,13 @@ void ExpectHolds(const Entries& entries, const WriteLoad& load, std::string_view
       EXPECT_EQ(found->second, value) << key;
     }
   }
+}
+
+void ExpectHolds(const Entries& entries, const WriteLoad& load, std::string_view prefix) {
+  const Entries acknowledged = load.acknowledged();
+  const std::set<std::string> unknown = load.unknown();
+  EXPECT_FALSE(acknowledged.empty());
+  ExpectAllThere(acknowledged, entries);
   for (const auto& [key, value] : entries) {
     EXPECT_TRUE(!key.starts_with(prefix) || acknowledged.contains(key) || unknown.contains(key))
         << "refused but there: " << key;

@@ -91,6 +91,9 @@ class WriteLoad {
   std::vector<std::thread> threads_;
 };
 
+// Every one of `acknowledged` is in `entries`, with its value.
+void ExpectAllThere(const Entries& acknowledged, const Entries& entries);
+
 // Every acknowledged write is there with its value, and nothing is there that was never written or
 // was refused.
 void ExpectHolds(const Entries& entries, const WriteLoad& load, std::string_view prefix);

@@ -1,7 +1,6 @@
 #include "tests/integration/torture.h"
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <random>
@@ -33,15 +32,7 @@ Random TortureRandom() {
 
 void ExpectNothingLost(const Cluster& cluster, const WriteLoad& load) {
   const Entries acknowledged = load.acknowledged();
-  const Entries entries = ListAll(*cluster.MakeClient(kPatience));
-  for (const auto& [key, value] : acknowledged) {
-    const auto found = entries.find(key);
-    if (found == entries.end()) {
-      ADD_FAILURE() << "acknowledged but lost: " << key;
-    } else {
-      EXPECT_EQ(found->second, value) << key;
-    }
-  }
+  ExpectAllThere(acknowledged, ListAll(*cluster.MakeClient(kPatience)));
 }
 
 }  // namespace kvorum::testing

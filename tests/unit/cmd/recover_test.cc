@@ -3,14 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <future>
+#include <algorithm>
 
 #include "server/cmd/daemon.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
 #include "server/cmd/offline_replica.h"
-#include "server/node/control_codec.h"
 #include "storage/log_verifier.h"
 #include "tests/storage/storage_test_util.h"
 
