@@ -102,7 +102,7 @@ class Node::SnapshotTarget : public SnapshotOwner {
     }
     node_.applier_.ResetTo(std::move(image), chain_hash);
     node_.OnApplied(now);
-    node_.ApplyCommitted(now);
+    node_.is_apply_due_ = true;
   }
   void OnStorageError(const absl::Status& status) override { node_.executor_.Fail(status); }
 
@@ -492,7 +492,7 @@ void Node::OnCommittedRead(Now now, const absl::StatusOr<std::vector<RecordBatch
     executor_.Fail(batches.status());
     return;
   }
-  ApplyCommitted(now);
+  is_apply_due_ = true;
 }
 
 void Node::Apply(Now now, const std::vector<RecordBatch>& batches) {
@@ -619,10 +619,15 @@ void Node::Execute(Now now) {
     MaybeFinishDraining(now);
     raft::Effects effects = core_.TakeEffects();
     appender_->OnTakenOver();
-    if (IsEmpty(effects)) {
+    if (IsEmpty(effects) && !is_apply_due_) {
       break;
     }
     executor_.Run(now, std::move(effects));
+    // Only now: what raft appended and already counts as committed in this turn is on its way to
+    // the storage and in `recent_`; before, neither had it.
+    if (std::exchange(is_apply_due_, false)) {
+      ApplyCommitted(now);
+    }
   }
   if (!executor_.failed()) {
     PublishLeader();

@@ -160,6 +160,7 @@ class Node {
   void OnBarrier(Now now, const absl::StatusOr<v1::ReadBarrierResponse>& response);
   void FailWaitingQueries(const absl::Status& status);
 
+  // Only while effects are carried out; from elsewhere set is_apply_due_.
   void ApplyCommitted(Now now);
   void OnCommittedRead(Now now, const absl::StatusOr<std::vector<RecordBatch>>& batches);
   void Apply(Now now, const std::vector<RecordBatch>& batches);
@@ -184,6 +185,7 @@ class Node {
 
   std::map<NodeId, std::string> client_endpoints_;  // as the peers say in their headers
   std::map<NodeId, LevelRange> metadata_levels_;    // the same
+  bool is_apply_due_ = false;                       // at the end of the turn
   bool is_apply_read_outstanding_ = false;
   std::optional<raft::LeadershipChange> won_;  // led, but not yet committed: activation waits
   raft::ReadToken last_read_{0};
