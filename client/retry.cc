@@ -114,6 +114,7 @@ class CallLoop {
         (error.retry == RetryAdvice::kOtherNode || error.retry == RetryAdvice::kSameNode)) {
       error.outcome = Outcome::kUnknown;
       error.reason = v1::UNKNOWN;
+      error.reason_name.clear();
     }
     const bool changes = plan_.kind == CallKind::kWrite || plan_.kind == CallKind::kOnce;
     return changes && error.outcome == Outcome::kUnknown ? MarkUnknown(std::move(error)) : error;
