@@ -26,6 +26,11 @@ const v1::ReadOptions& OptionsOf(const controller::Query& query) {
                     query);
 }
 
+// Answered also with what only the active controller knows, however new the metadata is elsewhere.
+bool NeedsSoftState(const controller::Query& query) {
+  return std::holds_alternative<v1::ListBrokersRequest>(query);
+}
+
 bool IsForReplica(const v1::RaftRequestHeader& header, const raft::RaftConfig& config) {
   return header.cluster_id() == config.cluster_id && header.generation() == config.generation &&
          header.receiver().node_id() == config.self.node_id.value() &&
@@ -76,7 +81,11 @@ void Node::HandleQuery(Now now, controller::Query query, Done<controller::QueryR
     return;
   }
   if (!core_.is_leader()) {
-    ReadBehindBarrier(now, std::move(waiting));
+    if (NeedsSoftState(waiting.query)) {
+      waiting.done(NotLeader());
+    } else {
+      ReadBehindBarrier(now, std::move(waiting));
+    }
     return;
   }
   ConfirmLeadership(now, [this, waiting = std::move(waiting)](

@@ -67,6 +67,15 @@ TEST_F(ReadsTest, AFollowerReflectsEveryWriteThatWasAcknowledgedBefore) {
   }
 }
 
+TEST_F(ReadsTest, WhatShowsTheLeadersSoftStateStaysWithTheLeader) {
+  Begin();
+  EXPECT_EQ(cluster.Query(follower, v1::ListBrokersRequest())->reason(),
+            ErrorReason::kNotController);
+  v1::ListBrokersRequest local;
+  local.mutable_options()->set_consistency(v1::CONSISTENCY_LOCAL);
+  EXPECT_TRUE(cluster.Query(follower, local)->is_ok());
+}
+
 TEST_F(ReadsTest, AReadThatComesWhileABarrierIsOnItsWayWaitsForTheNext) {
   Begin();
   const QueryAnswer first = cluster.Query(follower, Get("key"));
