@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "server/base/status_macros.h"
 #include "server/cmd/dump_log.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
@@ -51,29 +52,38 @@ struct FormatFlags {
   int32_t node_id = -1;
   std::string initial_voters;
   std::string generation;
+  bool no_initial_voters = false;
+  std::string directory_id;
 };
 
+absl::StatusOr<FormatRequest> MakeFormatRequest(const FormatFlags& flags) {
+  FormatRequest request{.data_dir = flags.data_dir,
+                        .cluster_id = flags.cluster_id,
+                        .node_id = flags.node_id,
+                        .initial_voters = {},
+                        .generation = std::nullopt,
+                        .directory_id = flags.directory_id};
+  KVORUM_ASSIGN_OR_RETURN(request.generation, ParseGeneration(flags.generation));
+  if (!flags.no_initial_voters) {
+    KVORUM_ASSIGN_OR_RETURN(request.initial_voters, ParseInitialVoters(flags.initial_voters));
+  }
+  return request;
+}
+
 int RunFormat(const FormatFlags& flags) {
-  const absl::StatusOr<std::vector<InitialVoter>> voters = ParseInitialVoters(flags.initial_voters);
-  if (!voters.ok()) {
-    return UsageError(std::string(voters.status().message()));
+  const absl::StatusOr<FormatRequest> request = MakeFormatRequest(flags);
+  if (!request.ok()) {
+    return UsageError(std::string(request.status().message()));
   }
-  const absl::StatusOr<std::optional<uint64_t>> generation = ParseGeneration(flags.generation);
-  if (!generation.ok()) {
-    return UsageError(std::string(generation.status().message()));
-  }
-  const absl::StatusOr<MetaProperties> properties = Format({.data_dir = flags.data_dir,
-                                                            .cluster_id = flags.cluster_id,
-                                                            .node_id = flags.node_id,
-                                                            .initial_voters = *voters,
-                                                            .generation = *generation});
+  const absl::StatusOr<MetaProperties> properties = Format(*request);
   if (!properties.ok()) {
     fmt::print(stderr, "kvorumd: {}\n", std::string(properties.status().message()));
     return properties.status().code() == absl::StatusCode::kInvalidArgument ? kExitUsage
                                                                             : kExitBadDirectory;
   }
-  fmt::print("formatted {} for node {} of cluster {} (generation {:016x})\n", flags.data_dir,
-             properties->node_id, properties->cluster_id, properties->generation);
+  fmt::print("formatted {} for node {} of cluster {} (generation {:016x}, directory {})\n",
+             flags.data_dir, properties->node_id, properties->cluster_id, properties->generation,
+             properties->directory_id);
   return kExitOk;
 }
 
@@ -83,14 +93,26 @@ void AddFormat(CLI::App& app, FormatFlags& flags, int& exit_code) {
   command->add_option("--cluster-id", flags.cluster_id, "Name of the cluster: [A-Za-z0-9_-]{1,64}")
       ->required();
   command->add_option("--node-id", flags.node_id, "Id of this node, from 0")->required();
+  CLI::Option* voters = command->add_option(
+      "--initial-voters", flags.initial_voters,
+      "<node id>@<host>:<controller port>:<directory id>,… the same list on every node of a new "
+      "quorum; `kvorumd random-id` draws a directory id");
+  CLI::Option* generation =
+      command->add_option("--generation", flags.generation,
+                          "Of a cluster that was recovered, or that the node joins: 16 hexadecimal "
+                          "digits, as `kvorumd recover apply`, `kvorumctl status` and `kvorumctl "
+                          "quorum describe` print it");
+  CLI::Option* none =
+      command
+          ->add_flag("--no-initial-voters", flags.no_initial_voters,
+                     "For a node that joins a quorum: it begins as an observer; then see "
+                     "`kvorumctl quorum add-voter`")
+          ->excludes(voters)
+          ->needs(generation);
   command
-      ->add_option("--initial-voters", flags.initial_voters,
-                   "<node id>@<host>:<controller port>:<directory id>,… the same list on every "
-                   "node; `kvorumd random-id` draws a directory id")
-      ->required();
-  command->add_option("--generation", flags.generation,
-                      "Of a cluster that was recovered: 16 hexadecimal digits, as `kvorumd recover "
-                      "apply` and `kvorumctl status` print it");
+      ->add_option("--directory-id", flags.directory_id,
+                   "Of the node that joins; else one is drawn")
+      ->needs(none);
   command->callback([&flags, &exit_code] { exit_code = RunFormat(flags); });
 }
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "server/base/errors.h"
 #include "server/base/log.h"
 #include "server/base/status_macros.h"
 #include "server/cmd/exit_codes.h"
@@ -36,6 +37,15 @@ NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& prop
   node.raft.request_timeout = config.quorum_request_timeout;
   node.raft.retry_backoff = config.quorum_retry_backoff;
   node.raft.shutdown_timeout = config.shutdown_timeout;
+  for (const HostPort& server : config.quorum_bootstrap_servers) {
+    node.raft.bootstrap_servers.push_back({server.host, server.port});
+  }
+  if (config.controller_advertised.has_value()) {
+    node.raft.advertised_address = {config.controller_advertised->host,
+                                    config.controller_advertised->port};
+  }
+  node.raft.disk_stall_timeout = config.quorum_disk_stall_timeout;
+  node.raft.loop_stall_timeout = config.quorum_loop_stall_timeout;
   node.raft.fetch_max_bytes = static_cast<uint32_t>(config.quorum_fetch_max_bytes);
   node.snapshots.max_log_bytes = config.snapshot_max_log_bytes;
   node.snapshots.max_interval = config.snapshot_max_interval;
@@ -82,6 +92,12 @@ absl::StatusOr<MetaProperties> ReadIdentity(const ServerConfig& config) {
   if (properties.recovering_from.has_value()) {
     return absl::FailedPreconditionError(fmt::format(
         "`kvorumd recover apply` on {} began and did not end; run it again", config.data_dir));
+  }
+  if (properties.initial_voters.empty() && config.quorum_bootstrap_servers.empty()) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("{} was formatted without voters: name controllers of the quorum "
+                                 "that it joins in quorum-bootstrap-servers",
+                                 config.data_dir));
   }
   return properties;
 }

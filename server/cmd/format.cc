@@ -71,6 +71,42 @@ absl::Status CheckNotFormatted(const std::string& data_dir) {
   return absl::IsNotFound(existing.status()) ? absl::OkStatus() : existing.status();
 }
 
+absl::StatusOr<MetaProperties> WriteFormat(const FormatRequest& request,
+                                           const MetaProperties& properties) {
+  KVORUM_RETURN_IF_ERROR(CheckNotFormatted(request.data_dir));
+  KVORUM_RETURN_IF_ERROR(CreateDataDirectory(request.data_dir));
+  KVORUM_RETURN_IF_ERROR(
+      RocksDbStorage::Format({.data_dir = request.data_dir,
+                              .cluster_id = request.cluster_id,
+                              .replica = {properties.node_id, properties.directory_id}}));
+  // Last: it is what makes the directory formatted.
+  KVORUM_RETURN_IF_ERROR(WriteMetaProperties(request.data_dir, properties));
+  return properties;
+}
+
+// For a node that begins as an observer (cf. `kafka-storage format --no-initial-controllers`).
+absl::StatusOr<MetaProperties> FormatToJoin(const FormatRequest& request) {
+  if (request.node_id < 0) {
+    return Invalid(fmt::format("--node-id {} must be a number from 0", request.node_id));
+  }
+  if (!request.generation.has_value()) {
+    return Invalid(
+        "neither voters nor the generation of a quorum to join were given; `kvorumctl quorum "
+        "describe` shows the generation");
+  }
+  const std::string text = request.directory_id.empty() ? RandomId() : request.directory_id;
+  const std::optional<Uuid> directory = Uuid::Parse(text);
+  if (!directory.has_value() || directory->is_zero()) {
+    return Invalid(fmt::format(
+        "--directory-id \"{}\" must be a UUID; `kvorumd random-id` draws one", text.substr(0, 64)));
+  }
+  return WriteFormat(request, {.cluster_id = request.cluster_id,
+                               .generation = *request.generation,
+                               .node_id = NodeId(request.node_id),
+                               .directory_id = *directory,
+                               .initial_voters = {}});
+}
+
 }  // namespace
 
 absl::Status CheckClusterId(const std::string& cluster_id) {
@@ -126,9 +162,10 @@ absl::StatusOr<std::optional<uint64_t>> ParseGeneration(std::string_view text) {
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(text.data(), last, generation, /*base=*/16);
   if (error != std::errc() || end != last || text.size() != 16 || generation == 0) {
-    return Invalid(fmt::format(
-        "--generation: \"{}\" must be 16 hexadecimal digits, as `kvorumd recover apply` printed it",
-        text));
+    return Invalid(
+        fmt::format("--generation: \"{}\" must be 16 hexadecimal digits, as `kvorumctl quorum "
+                    "describe` shows them",
+                    text));
   }
   return std::optional(generation);
 }
@@ -144,6 +181,9 @@ uint64_t GenerationOf(const std::string& cluster_id, const std::vector<InitialVo
 
 absl::StatusOr<MetaProperties> Format(const FormatRequest& request) {
   KVORUM_RETURN_IF_ERROR(CheckClusterId(request.cluster_id));
+  if (request.initial_voters.empty()) {
+    return FormatToJoin(request);
+  }
   const NodeId node_id(request.node_id);
   const auto self =
       std::find_if(request.initial_voters.begin(), request.initial_voters.end(),
@@ -151,19 +191,12 @@ absl::StatusOr<MetaProperties> Format(const FormatRequest& request) {
   if (self == request.initial_voters.end()) {
     return Invalid(fmt::format("--initial-voters has no node {}", node_id));
   }
-  KVORUM_RETURN_IF_ERROR(CheckNotFormatted(request.data_dir));
-  const MetaProperties properties{.cluster_id = request.cluster_id,
-                                  .generation = request.generation.value_or(
-                                      GenerationOf(request.cluster_id, request.initial_voters)),
-                                  .node_id = node_id,
-                                  .directory_id = self->key.directory_id,
-                                  .initial_voters = request.initial_voters};
-  KVORUM_RETURN_IF_ERROR(CreateDataDirectory(request.data_dir));
-  KVORUM_RETURN_IF_ERROR(RocksDbStorage::Format(
-      {.data_dir = request.data_dir, .cluster_id = request.cluster_id, .replica = self->key}));
-  // Last: it is what makes the directory formatted.
-  KVORUM_RETURN_IF_ERROR(WriteMetaProperties(request.data_dir, properties));
-  return properties;
+  return WriteFormat(request, {.cluster_id = request.cluster_id,
+                               .generation = request.generation.value_or(
+                                   GenerationOf(request.cluster_id, request.initial_voters)),
+                               .node_id = node_id,
+                               .directory_id = self->key.directory_id,
+                               .initial_voters = request.initial_voters});
 }
 
 uint64_t RandomSeed() {

@@ -17,8 +17,9 @@ struct FormatRequest {
   std::string data_dir;
   std::string cluster_id;
   int32_t node_id = 0;
-  std::vector<InitialVoter> initial_voters;  // includes this node
-  std::optional<uint64_t> generation;        // absent: GenerationOf() the two above
+  std::vector<InitialVoter> initial_voters;  // includes this node; empty: it is to join a quorum
+  std::optional<uint64_t> generation;        // absent: GenerationOf() the two above; not to join
+  std::string directory_id;                  // of a node that is to join; empty: one is drawn
 };
 
 // "1@c1:7401:<directory id>,2@c2:7401:<directory id>,…"; the same list on every node.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "server/base/log.h"
@@ -21,7 +22,7 @@ struct ServerConfig {
   HostPort client_listener{"0.0.0.0", 7400};
   std::optional<HostPort> client_advertised;  // absent: the listener, or this machine's host name
   HostPort controller_listener{"0.0.0.0", 7401};
-  std::optional<HostPort> controller_advertised;  // absent: as client_advertised
+  std::optional<HostPort> controller_advertised;  // absent: the listener or host name
   std::optional<HostPort> http_listener = HostPort{"127.0.0.1", 7402};  // absent: none
 
   Duration quorum_election_timeout = std::chrono::milliseconds(500);
@@ -30,6 +31,9 @@ struct ServerConfig {
   Duration quorum_request_timeout = std::chrono::milliseconds(1500);
   Duration quorum_retry_backoff = std::chrono::milliseconds(20);
   int64_t quorum_fetch_max_bytes = 1 << 20;
+  std::vector<HostPort> quorum_bootstrap_servers;
+  Duration quorum_disk_stall_timeout = std::chrono::milliseconds(1000);
+  Duration quorum_loop_stall_timeout = std::chrono::milliseconds(750);
 
   int64_t request_id_max_count = 100'000;
   Duration request_id_retention = std::chrono::minutes(15);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/base/errors.h"
+#include "server/base/status_macros.h"
 
 namespace kvorum {
 namespace {
@@ -16,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr size_t kMaxTextBytes = 4096;
+constexpr size_t kMaxBootstrapServers = 64;
 constexpr size_t kMaxClusterIdLength = 64;
 
 absl::Status Invalid(const Setting& setting, std::string_view text, std::string_view allowed) {
@@ -112,6 +114,33 @@ constexpr Setting OptionalAddressSetting(std::string_view name, std::string_view
           }};
 }
 
+absl::Status SetBootstrapServers(const Setting& setting, std::string_view text,
+                                 ServerConfig& config) {
+  std::vector<HostPort> servers;
+  while (!text.empty()) {
+    const size_t comma = text.find(',');
+    KVORUM_ASSIGN_OR_RETURN(HostPort server, ParseAddress(setting, text.substr(0, comma)));
+    if (server.port == 0 || server.is_wildcard()) {
+      return Invalid(setting, server.ToString(), "an address that this node can connect to");
+    }
+    servers.push_back(std::move(server));
+    if (servers.size() > kMaxBootstrapServers) {
+      return Invalid(setting, text, fmt::format("at most {} of them", kMaxBootstrapServers));
+    }
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+  }
+  config.quorum_bootstrap_servers = std::move(servers);
+  return absl::OkStatus();
+}
+
+std::string GetBootstrapServers(const ServerConfig& config) {
+  std::string text;
+  for (const HostPort& server : config.quorum_bootstrap_servers) {
+    text += (text.empty() ? "" : ",") + server.ToString();
+  }
+  return text;
+}
+
 absl::Status SetDataDir(const Setting& setting, std::string_view text, ServerConfig& config) {
   if (text.empty() || text.size() > kMaxTextBytes || text.find('\0') != std::string_view::npos) {
     return Invalid(setting, text, fmt::format("a path of 1 to {} bytes", kMaxTextBytes));
@@ -201,7 +230,8 @@ constexpr auto kSettings = std::to_array<Setting>({
                                             "host:port to listen on for the other controllers"),
     OptionalAddressSetting<&C::controller_advertised>(
         "controller-advertised",
-        "host:port that the other controllers are told; off: derived from controller-listener"),
+        "host:port that the other controllers are told; this node's entry in the voter set follows "
+        "it; off: derived from controller-listener, and an entry stays as it is"),
     OptionalAddressSetting<&C::http_listener>(
         "http-listener", "host:port of /metrics, /livez and /readyz; off: none"),
     MillisSetting<&C::quorum_election_timeout>("quorum-election-timeout-ms",
@@ -222,6 +252,16 @@ constexpr auto kSettings = std::to_array<Setting>({
         60'000),
     NumberSetting<&C::quorum_fetch_max_bytes>(
         "quorum-fetch-max-bytes", "Most bytes of batches in one answer to a fetch", 1024, 8 * kMiB),
+    {"quorum-bootstrap-servers",
+     "Controller listeners, host:port,host:port, to ask for the leader where the voter set does "
+     "not help: for a node that is to join",
+     GetBootstrapServers, SetBootstrapServers},
+    MillisSetting<&C::quorum_disk_stall_timeout>(
+        "quorum-disk-stall-timeout-ms",
+        "A leader whose write takes so long gives its leadership away; 0: never", 0, 600'000),
+    MillisSetting<&C::quorum_loop_stall_timeout>(
+        "quorum-loop-stall-timeout-ms",
+        "A leader that did not run for so long gives its leadership away; 0: never", 0, 600'000),
     MillisSetting<&C::broker_session_timeout>("broker-session-timeout-ms",
                                               "A broker without a heartbeat for so long is fenced",
                                               100, kDayMs),

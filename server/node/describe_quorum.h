@@ -16,4 +16,11 @@ v1::DescribeQuorumResponse DescribeQuorum(const raft::RaftDescription& raft,
                                           const std::map<NodeId, std::string>& client_endpoints,
                                           TimePoint now);
 
+// The controllers and where they are reached. Fills all but the header.
+v1::DescribeClusterResponse DescribeCluster(const raft::RaftDescription& raft,
+                                            const std::map<NodeId, std::string>& client_endpoints);
+
+v1::QuorumVoter MakeQuorumVoter(const raft::Voter& voter);
+v1::QuorumView MakeQuorumView(const raft::VoterSet& voters);
+
 }  // namespace kvorum

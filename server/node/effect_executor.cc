@@ -47,6 +47,9 @@ void EffectExecutor::Run(Now now, raft::Effects effects) {
   for (const raft::ReadConfirmed& read : effects.reads) {
     ports_.target.OnReadConfirmed(now, read);
   }
+  for (const raft::QuorumChangeDone& change : effects.changes) {
+    ports_.target.OnQuorumChangeDone(change);
+  }
   // 5. Roles.
   for (const raft::LeadershipChange& change : effects.leadership) {
     ports_.target.OnLeadership(now, change);

@@ -20,6 +20,7 @@ class EffectTarget {
   virtual void OnWriteDone(Now now, raft::WriteDone done) = 0;
   virtual void OnHighWatermark(Now now) = 0;
   virtual void OnReadConfirmed(Now now, const raft::ReadConfirmed& read) = 0;
+  virtual void OnQuorumChangeDone(const raft::QuorumChangeDone& change) = 0;
   virtual void OnLeadership(Now now, const raft::LeadershipChange& change) = 0;
   // Raft replaced the log by this snapshot, which is frozen.
   virtual void OnInstalled(const SnapshotManifest& manifest) = 0;

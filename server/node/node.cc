@@ -31,7 +31,7 @@ bool IsEmpty(const raft::Effects& effects) {
          !effects.high_watermark.has_value() && effects.reads.empty() &&
          effects.leadership.empty() && effects.traces.empty() && !effects.store_chunk.has_value() &&
          !effects.freeze_snapshot.has_value() && effects.delete_snapshots.empty() &&
-         !effects.installed.has_value();
+         !effects.installed.has_value() && effects.changes.empty();
 }
 
 }  // namespace
@@ -81,6 +81,9 @@ class Node::Target : public EffectTarget {
   void OnHighWatermark(Now now) override { node_.ApplyCommitted(now); }
   void OnReadConfirmed(Now now, const raft::ReadConfirmed& read) override {
     node_.OnReadConfirmed(now, read);
+  }
+  void OnQuorumChangeDone(const raft::QuorumChangeDone& change) override {
+    node_.OnQuorumChangeDone(change);
   }
   void OnLeadership(Now now, const raft::LeadershipChange& change) override {
     node_.OnLeadership(now, change);
@@ -204,6 +207,10 @@ absl::Status Node::CheckCluster(const std::string& cluster_id) const {
 
 absl::Status Node::NotLeader() const {
   const std::optional<NodeId> leader = core_.leader_id();
+  if (core_.is_transferring()) {
+    return MakeError(ErrorReason::kLeaderNotAvailable,
+                     "this controller is handing its leadership over; try again shortly");
+  }
   if (!leader.has_value() || leader == config_.raft.self.node_id) {
     return MakeError(
         ErrorReason::kLeaderNotAvailable,
@@ -225,7 +232,7 @@ absl::Status Node::NotLeader() const {
 
 bool Node::IsActiveLeader() const {
   // An event of this turn may have deposed raft; the controller learns that from Execute.
-  return controller_.is_active() &&
+  return controller_.is_active() && !core_.is_transferring() &&
          (KVORUM_MUTANT(R28b) || (core_.is_leader() && core_.epoch() == controller_.epoch()));
 }
 
@@ -346,6 +353,42 @@ void Node::HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& reques
   response.set_state_hash(fmt::format("{:016x}", applier_.image()->StateHash()));
   response.set_active_controller(controller_.is_active());
   done(std::move(response));
+}
+
+void Node::HandleDescribeCluster(Now, const v1::DescribeClusterRequest& request,
+                                 Done<v1::DescribeClusterResponse> done) {
+  if (absl::Status status = CheckCluster(request.cluster_id()); !status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  v1::DescribeClusterResponse response = DescribeCluster(core_.Describe(), client_endpoints_);
+  *response.mutable_header() = MakeHeader();
+  done(std::move(response));
+}
+
+void Node::HandleQuorumChange(Now now, const QuorumCommand& command, TimePoint deadline,
+                              Done<QuorumReply> done) {
+  absl::Status status = std::visit(
+      [this](const auto& request) { return CheckCluster(request.cluster_id()); }, command);
+  if (status.ok()) {
+    status = CheckCanLead();
+  }
+  if (!status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  if (deadline == kNever) {
+    deadline = now.now + config_.controller.default_command_timeout;
+  }
+  if (auto event = quorum_changes_.Begin(command, deadline, std::move(done))) {
+    Step(now, *std::move(event));
+  }
+}
+
+void Node::OnQuorumChangeDone(const raft::QuorumChangeDone& change) {
+  quorum_changes_.Finish(
+      change, MakeHeader(),
+      change.error == raft::ChangeError::kNotLeader ? NotLeader() : absl::OkStatus());
 }
 
 void Node::HandleTriggerSnapshot(Now now, const v1::TriggerSnapshotRequest& request,
@@ -535,7 +578,8 @@ void Node::MaybeActivate(Now now) {
       core_.epoch() != won_->epoch) {
     return;
   }
-  KVORUM_CHECK(applier_.applied_end() == core_.log_end_offset(),
+  // Nobody plans before the activation; raft itself may have appended a voter set.
+  KVORUM_CHECK(applier_.applied_end() <= core_.log_end_offset(),
                "applied {} of {} at the activation of epoch {}", applier_.applied_end(),
                core_.log_end_offset(), won_->epoch);
   controller_.Activate(now, won_->epoch, applier_.image());
@@ -560,8 +604,10 @@ TimePoint Node::NextDeadline() const {
   if (executor_.failed()) {
     return kNever;
   }
-  return std::min({core_.NextDeadline(), controller_.NextDeadline(), next_query_deadline_,
-                   is_draining_ ? kNever : snapshots_.NextDeadline(),
+  // While leadership goes elsewhere the controller rests: what is due waits for its successor.
+  return std::min({core_.NextDeadline(),
+                   core_.is_transferring() ? kNever : controller_.NextDeadline(),
+                   next_query_deadline_, is_draining_ ? kNever : snapshots_.NextDeadline(),
                    is_raft_stopping_ ? kNever : drain_deadline_});
 }
 
@@ -585,7 +631,7 @@ void Node::MaybeFinishDraining(Now now) {
 
 bool Node::is_shut_down() const {
   return executor_.failed() || (is_raft_stopping_ && core_.is_shut_down() && confirming_.empty() &&
-                                executor_.unanswered_requests() == 0);
+                                quorum_changes_.empty() && executor_.unanswered_requests() == 0);
 }
 
 bool Node::accepts_commands() const {

@@ -21,6 +21,7 @@
 #include "server/node/commit_applier.h"
 #include "server/node/effect_executor.h"
 #include "server/node/ports.h"
+#include "server/node/quorum_changes.h"
 #include "server/node/recent_batches.h"
 #include "server/node/snapshots.h"
 #include "server/publish/committed_log.h"
@@ -90,6 +91,13 @@ class Node {
   void HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
                             Done<v1::DescribeQuorumResponse> done);
 
+  void HandleDescribeCluster(Now now, const v1::DescribeClusterRequest& request,
+                             Done<v1::DescribeClusterResponse> done);
+
+  // The voter set and who leads. `deadline` as of HandleCommand.
+  void HandleQuorumChange(Now now, const QuorumCommand& command, TimePoint deadline,
+                          Done<QuorumReply> done);
+
   // A snapshot of what this node has applied, now. Any node.
   void HandleTriggerSnapshot(Now now, const v1::TriggerSnapshotRequest& request,
                              Done<v1::TriggerSnapshotResponse> done);
@@ -134,7 +142,7 @@ class Node {
   void Step(Now now, raft::Event event);
   static absl::Status ShuttingDown();
   absl::Status CheckCluster(const std::string& cluster_id) const;
-  // The active controller, and raft still leads its epoch.
+  // The active controller, and raft still leads its epoch and gives it to nobody.
   bool IsActiveLeader() const;
   absl::Status CheckCanLead() const;  // OK only on the active controller
   absl::Status NotLeader() const;
@@ -147,6 +155,7 @@ class Node {
   // Asks raft to confirm the leadership; `waiter` gets the offset a read must reflect.
   void ConfirmLeadership(Now now, ReadWaiter waiter);
   void OnReadConfirmed(Now now, const raft::ReadConfirmed& read);
+  void OnQuorumChangeDone(const raft::QuorumChangeDone& change);
   absl::Status CheckQuery(const controller::Query& query) const;
   absl::Status CheckIsReached(const v1::Position& position) const;  // when that much is applied
   // Answers once everything below `offset`, and what the query itself asks for, is applied.
@@ -190,6 +199,7 @@ class Node {
   std::optional<raft::LeadershipChange> won_;  // led, but not yet committed: activation waits
   raft::ReadToken last_read_{0};
   std::map<raft::ReadToken, ReadWaiter> confirming_;
+  QuorumChanges quorum_changes_;
   std::multimap<Offset, WaitingQuery> waiting_queries_;  // by the offset they must reflect
   TimePoint next_query_deadline_ = kNever;               // of those; no later than the first
   std::vector<WaitingQuery> before_barrier_;             // wait for the next barrier

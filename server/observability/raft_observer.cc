@@ -51,6 +51,12 @@ KindInfo InfoOf(raft::RaftTraceKind kind) {
       return {LogLevel::kInfo, "diverging_fetch"};
     case Kind::kCheckQuorumFailed:
       return {LogLevel::kWarning, "check_quorum_failed"};
+    case Kind::kVotersChanged:
+      return {LogLevel::kWarning, "voters_changed"};
+    case Kind::kLeaderRemoved:
+      return {LogLevel::kWarning, "leader_removed"};
+    case Kind::kLeadershipGivenUp:
+      return {LogLevel::kWarning, "leadership_given_up"};
     case Kind::kLeaderConnectionRefused:
       return {LogLevel::kInfo, "leader_connection_refused"};
     case Kind::kRequestRejected:

@@ -12,9 +12,11 @@
 #include "server/raft/fetch_answer.h"
 #include "server/raft/fetching.h"
 #include "server/raft/leadership.h"
+#include "server/raft/membership.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
 #include "server/raft/snapshots.h"
+#include "server/raft/transfer.h"
 #include "server/raft/transitions.h"
 
 namespace kvorum::raft {
@@ -25,13 +27,18 @@ void TraceRejected(RaftState& state, NodeId peer, std::string why) {
 }
 
 // Not for us: nothing changes, not even the epoch (KAFKA-10817, KIP-853).
-RaftError CheckIdentity(const RaftState& state, const RequestHeader& header) {
+// Only a question may be addressed to whoever is there.
+RaftError CheckIdentity(const RaftState& state, const RaftRequest& request) {
+  const RequestHeader& header = HeaderOf(request);
+  const bool is_for_anyone = std::holds_alternative<FetchRequest>(request);
   if ((header.cluster_id != state.config.cluster_id ||
        header.generation != state.config.generation) &&
       !KVORUM_MUTANT(R35)) {
     return RaftError::kInconsistentClusterId;
   }
-  if (header.receiver != state.config.self && !KVORUM_MUTANT(R35b)) {
+  const bool is_ours = header.receiver == state.config.self ||
+                       (is_for_anyone && header.receiver.node_id == kAnyNode);
+  if (!is_ours && !KVORUM_MUTANT(R35b)) {
     return RaftError::kInvalidVoterKey;
   }
   const bool is_sane =
@@ -40,13 +47,13 @@ RaftError CheckIdentity(const RaftState& state, const RequestHeader& header) {
 }
 
 Epoch EpochOf(const RaftRequest& request) {
-  return std::visit(
-      Overloaded{[](const VoteRequest& r) { return r.epoch; },
-                 [](const BeginQuorumEpochRequest& r) { return r.leader_epoch; },
-                 [](const EndQuorumEpochRequest& r) { return r.leader_epoch; },
-                 [](const FetchRequest& r) { return r.current_leader_epoch; },
-                 [](const FetchSnapshotRequest& r) { return r.current_leader_epoch; }},
-      request);
+  return std::visit(Overloaded{[](const VoteRequest& r) { return r.epoch; },
+                               [](const BeginQuorumEpochRequest& r) { return r.leader_epoch; },
+                               [](const EndQuorumEpochRequest& r) { return r.leader_epoch; },
+                               [](const FetchRequest& r) { return r.current_leader_epoch; },
+                               [](const FetchSnapshotRequest& r) { return r.current_leader_epoch; },
+                               [](const UpdateVoterRequest& r) { return r.current_leader_epoch; }},
+                    request);
 }
 
 bool IsSaneEpoch(const RaftState& state, Epoch epoch) {
@@ -56,7 +63,11 @@ bool IsSaneEpoch(const RaftState& state, Epoch epoch) {
 
 // Begin- and EndQuorumEpoch name their sender as leader. Follows it if that is news; an error if it
 // is too old or cannot be.
-RaftError FollowSender(RaftState& state, NodeId sender, Epoch epoch) {
+RaftError FollowSender(RaftState& state, const ReplicaKey& key, Epoch epoch,
+                       const std::optional<PeerAddress>& address) {
+  const NodeId sender = key.node_id;
+  const std::optional<Voter> told =
+      address.has_value() ? std::optional(Voter{.key = key, .address = *address}) : std::nullopt;
   if (epoch < Epoch(1)) {
     return RaftError::kInvalidRequest;
   }
@@ -64,7 +75,7 @@ RaftError FollowSender(RaftState& state, NodeId sender, Epoch epoch) {
     return RaftError::kFencedLeaderEpoch;
   }
   if (epoch > state.epoch) {
-    AdoptEpoch(state, epoch, sender);
+    AdoptEpoch(state, epoch, sender, told);
     return RaftError::kNone;
   }
   const std::optional<NodeId> known = LeaderOfEpoch(state);
@@ -73,8 +84,11 @@ RaftError FollowSender(RaftState& state, NodeId sender, Epoch epoch) {
     TraceRejected(state, sender, fmt::format("leader of this epoch is {}", *known));
     return RaftError::kInvalidRequest;
   }
-  if (!known.has_value()) {
-    LearnLeader(state, sender);
+  if (!known.has_value() || (told.has_value() && RoleOf(state) == Role::kUnattached)) {
+    LearnLeader(state, sender, told);
+  } else if (auto* follower = std::get_if<Follower>(&state.role);
+             follower != nullptr && told.has_value()) {
+    follower->leader = *told;  // it may have moved
   }
   return RaftError::kNone;
 }
@@ -82,7 +96,8 @@ RaftError FollowSender(RaftState& state, NodeId sender, Epoch epoch) {
 void OnBeginQuorumEpoch(RaftState& state, RequestToken token,
                         const BeginQuorumEpochRequest& request) {
   // Not a proof that fetching works: the fetch timer keeps running.
-  const RaftError error = FollowSender(state, request.header.sender.node_id, request.leader_epoch);
+  const RaftError error =
+      FollowSender(state, request.header.sender, request.leader_epoch, request.leader_address);
   Reply(state, token, BeginQuorumEpochResponse{.header = MakeResponseHeader(state, error)});
 }
 
@@ -104,16 +119,21 @@ void OnEndQuorumEpoch(RaftState& state, RequestToken token, const EndQuorumEpoch
   const auto& preferred = request.preferred_candidates;
   RaftError error = RaftError::kInvalidRequest;
   if (preferred.size() <= kMaxPreferredCandidates) {
-    error = FollowSender(state, sender, request.leader_epoch);
+    error = FollowSender(state, request.header.sender, request.leader_epoch, std::nullopt);
   }
   auto* follower = std::get_if<Follower>(&state.role);
-  if (error == RaftError::kNone && follower != nullptr && follower->leader_id == sender) {
+  if (error == RaftError::kNone && follower != nullptr && follower->leader_id() == sender) {
     const auto it = std::find(preferred.begin(), preferred.end(), state.config.self);
     const auto place = static_cast<size_t>(it - preferred.begin());
     follower->fetch_deadline =
         state.now.now + SuccessorBackoff(state.config.election_timeout, place, preferred.size());
     // The leader itself says that it leads no more: nothing is left to protect with a veto.
     follower->has_fetched = false;
+    if (request.is_transfer && place == 0 && MayElect(state) && !IsShuttingDown(state)) {
+      // Everybody else may still veto a pre-vote, but the leader itself has asked.
+      BecomeProspective(state);
+      BecomeCandidate(state);
+    }
   }
   Reply(state, token, EndQuorumEpochResponse{.header = MakeResponseHeader(state, error)});
 }
@@ -139,16 +159,24 @@ bool AdoptFromResponse(RaftState& state, NodeId from, const ResponseHeader& head
     return false;
   }
   if (is_news) {
-    AdoptEpoch(state, header.leader_epoch, named);
+    AdoptEpoch(state, header.leader_epoch, named, header.leader_voter);
     return false;
   }
   if (named.has_value() && known.has_value() && *named != *known) {
     TraceRejected(state, from, fmt::format("names leader {}, known is {}", *named, *known));
     return false;
   }
-  if (named.has_value() && !known.has_value()) {
-    LearnLeader(state, *named);
+  const bool is_unreachable =
+      header.leader_voter.has_value() && std::holds_alternative<Unattached>(state.role);
+  if (named.has_value() && (!known.has_value() || is_unreachable)) {
+    LearnLeader(state, *named, header.leader_voter);
     return false;
+  }
+  if (auto* follower = std::get_if<Follower>(&state.role);
+      follower != nullptr && from != follower->leader_id() && header.leader_voter.has_value() &&
+      header.leader_voter->key.node_id == follower->leader_id()) {
+    // Asked because the leader did not answer where it was thought to be.
+    follower->leader = *header.leader_voter;
   }
   return header.error == RaftError::kNone;
 }
@@ -160,7 +188,12 @@ void HandleResponse(RaftState& state, NodeId from, const RaftResponse& response)
                    ClearFailures(state, from);
                    OnVoteResponse(state, from, r);
                  },
-                 [&](const BeginQuorumEpochResponse&) { ClearFailures(state, from); },
+                 [&](const BeginQuorumEpochResponse&) {
+                   ClearFailures(state, from);
+                   if (from == kDialNode) {
+                     OnDialed(state, ChangeError::kNone);
+                   }
+                 },
                  [&](const EndQuorumEpochResponse&) {
                    ClearFailures(state, from);
                    OnEndQuorumEpochResponse(state, from);
@@ -172,7 +205,8 @@ void HandleResponse(RaftState& state, NodeId from, const RaftResponse& response)
                      OnProbeFailed(state);
                    }
                  },
-                 [&](const FetchSnapshotResponse& r) { OnFetchSnapshotResponse(state, from, r); }},
+                 [&](const FetchSnapshotResponse& r) { OnFetchSnapshotResponse(state, from, r); },
+                 [&](const UpdateVoterResponse&) { OnUpdateVoterResponse(state, from); }},
       response);
 }
 
@@ -181,7 +215,7 @@ void HandleResponse(RaftState& state, NodeId from, const RaftResponse& response)
 void OnRequest(RaftState& state, RequestReceived event) {
   const RequestHeader& header = HeaderOf(event.request);
   const NodeId sender = header.sender.node_id;
-  if (const RaftError error = CheckIdentity(state, header); error != RaftError::kNone) {
+  if (const RaftError error = CheckIdentity(state, event.request); error != RaftError::kNone) {
     TraceRejected(state, sender, "not for this replica");
     ReplyError(state, event.token, event.request, error);
     return;
@@ -197,7 +231,8 @@ void OnRequest(RaftState& state, RequestReceived event) {
           [&](const BeginQuorumEpochRequest& r) { OnBeginQuorumEpoch(state, event.token, r); },
           [&](const EndQuorumEpochRequest& r) { OnEndQuorumEpoch(state, event.token, r); },
           [&](const FetchRequest& r) { OnFetchRequest(state, event.token, r); },
-          [&](const FetchSnapshotRequest& r) { OnFetchSnapshotRequest(state, event.token, r); }},
+          [&](const FetchSnapshotRequest& r) { OnFetchSnapshotRequest(state, event.token, r); },
+          [&](const UpdateVoterRequest& r) { OnUpdateVoterRequest(state, event.token, r); }},
       event.request);
 }
 
@@ -214,6 +249,12 @@ void OnResponse(RaftState& state, const ResponseReceived& event) {
     HandleResponse(state, event.from, event.response);
   } else if (RoleOf(state) == role && state.epoch == epoch) {
     BackOff(state, event.from);
+    if (event.from == kDialNode) {
+      OnDialed(state, HeaderOf(event.response).error == RaftError::kInvalidVoterKey ||
+                              HeaderOf(event.response).error == RaftError::kInconsistentClusterId
+                          ? ChangeError::kOtherReplica
+                          : ChangeError::kUnreachable);
+    }
     if (std::holds_alternative<FetchResponse>(event.response)) {
       OnProbeFailed(state);
     } else if (std::holds_alternative<FetchSnapshotResponse>(event.response)) {
@@ -229,8 +270,11 @@ void OnRequestFailed(RaftState& state, const RequestFailed& event) {
   }
   if (was_fetch) {
     OnFetchFailed(state, event.to, event.failure);
-  } else {
-    BackOff(state, event.to);
+    return;
+  }
+  BackOff(state, event.to);
+  if (event.to == kDialNode) {
+    OnDialed(state, ChangeError::kUnreachable);
   }
 }
 
@@ -242,6 +286,7 @@ void OnBeginShutdown(RaftState& state) {
   if (std::holds_alternative<Leader>(state.role)) {
     BecomeResigned(state);
   }
+  FailTransfer(state, "this controller is stopping");
 }
 
 }  // namespace kvorum::raft

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "server/base/time.h"
@@ -52,6 +53,32 @@ struct ReadConfirmed {
   Offset read_offset;      // the read must reflect everything below it
 };
 
+enum class ChangeError {
+  kNone,
+  kNotLeader,         // nothing was appended
+  kNothingCommitted,  // no record of this leader's epoch yet (Raft single-server bug of 2015)
+  kChangePending,     // the newest voter set is not committed, or another change is under way
+  kDuplicateVoter,    // the node id is taken, by this or another disk
+  kVoterNotFound,     // no such replica in the voter set
+  kLastVoter,         // somebody must be left
+  kTooManyVoters,
+  kQuorumAtRisk,  // of the new set too few were heard lately: it could not commit itself
+  kNotCaughtUp,   // not heard from, or behind the log's end
+  kUnreachable,   // nobody answers at the address
+  kOtherReplica,  // somebody else does
+  kTimedOut,      // before anything was appended
+  kUnknown,       // appended, or handed over; what became of it is not known here
+  kOtherLeader,   // handed over, and another voter was elected
+};
+
+// The answer to a ChangeVoters or TransferLeadership.
+struct QuorumChangeDone {
+  ChangeToken token;
+  ChangeError error = ChangeError::kNone;
+  std::string detail;  // for people: the values behind the error
+  VoterSet voters;     // with the change, if there was no error
+};
+
 // Role or leader changed.
 struct LeadershipChange {
   Epoch epoch;
@@ -68,6 +95,7 @@ struct Effects {
   std::vector<SendReply> replies;
   std::optional<Offset> high_watermark;  // set when it advanced
   std::vector<ReadConfirmed> reads;
+  std::vector<QuorumChangeDone> changes;
   std::vector<LeadershipChange> leadership;  // in order
   std::optional<StoreSnapshotChunk> store_chunk;
   std::optional<SnapshotManifest> freeze_snapshot;  // answered by SnapshotFrozen

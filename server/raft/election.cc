@@ -106,8 +106,10 @@ void PollProspective(RaftState& state, const Prospective& role) {
   if (role.tally.is_won(voters)) {
     BecomeCandidate(state);
   } else if (role.tally.is_lost(voters) || role.election_deadline <= state.now.now) {
-    if (role.leader_id.has_value() && voters.Find(*role.leader_id) != nullptr) {
-      BecomeFollower(state, state.epoch, *role.leader_id);
+    if (role.leader.has_value()) {
+      BecomeFollower(state, state.epoch, *role.leader);
+    } else if (role.leader_id.has_value() && voters.Find(*role.leader_id) != nullptr) {
+      BecomeFollower(state, state.epoch, *voters.Find(*role.leader_id));
     } else {
       BecomeUnattached(state, state.epoch, role.leader_id);
     }

@@ -5,7 +5,9 @@
 #include <string>
 #include <variant>
 
+#include "server/base/time.h"
 #include "server/raft/messages.h"
+#include "server/raft/voter_set.h"
 #include "storage/types/storage_write.h"
 
 namespace kvorum::raft {
@@ -17,6 +19,13 @@ using RequestToken = StrongInt<struct RequestTokenTag, uint64_t>;
 using CorrelationId = StrongInt<struct CorrelationIdTag, uint64_t>;
 // Names a read that waits for the leadership to be confirmed; given by the caller.
 using ReadToken = StrongInt<struct ReadTokenTag, uint64_t>;
+// Names a change of the quorum that somebody asked for; given by the caller.
+using ChangeToken = StrongInt<struct ChangeTokenTag, uint64_t>;
+
+// Peers without a node id, known by their address alone. A transport that meets a negative node id
+// connects to the address; answers come back under the same id.
+inline constexpr NodeId kDialNode{-1};                // the endpoint of a voter to be
+inline constexpr int32_t kFirstBootstrapServer = -2;  // and downwards, in their order
 
 // Time passed; act on whatever is due.
 struct TimerFired {};
@@ -64,6 +73,27 @@ struct ConfirmLeadership {
   ReadToken token;
 };
 
+enum class VoterChangeKind { kAdd, kRemove, kUpdate };
+
+// A change of the voter set by one replica (KIP-853). Answered by one QuorumChangeDone: with an
+// error at once or after the dial to `voter.address`, else when the change is committed. Any role.
+struct ChangeVoters {
+  ChangeToken token;
+  VoterChangeKind kind = VoterChangeKind::kAdd;
+  Voter voter;  // kRemove: the key counts
+  TimePoint deadline = kNever;
+  bool is_dry_run = false;  // every check and the dial, but nothing is appended
+};
+
+// Hand leadership to voter `target` (Raft thesis §3.10). Answered by one QuorumChangeDone, when it
+// leads or will not. Until then nothing should be appended: the target could not catch up.
+struct TransferLeadership {
+  ChangeToken token;
+  NodeId target;
+  TimePoint deadline = kNever;
+  bool is_dry_run = false;
+};
+
 // Hand leadership over and refuse new work. A leader becomes Resigned.
 struct BeginShutdown {};
 
@@ -91,8 +121,9 @@ struct MoveLogStart {
   Offset offset;
 };
 
-using Event = std::variant<TimerFired, RequestReceived, ResponseReceived, RequestFailed,
-                           AppendRecords, WriteDone, ConfirmLeadership, BeginShutdown,
-                           SnapshotChunkStored, SnapshotFrozen, SnapshotTaken, MoveLogStart>;
+using Event =
+    std::variant<TimerFired, RequestReceived, ResponseReceived, RequestFailed, AppendRecords,
+                 WriteDone, ConfirmLeadership, BeginShutdown, SnapshotChunkStored, SnapshotFrozen,
+                 SnapshotTaken, MoveLogStart, ChangeVoters, TransferLeadership>;
 
 }  // namespace kvorum::raft

@@ -8,6 +8,7 @@
 
 #include "server/base/check.h"
 #include "server/base/mutants.h"
+#include "server/raft/membership.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
 #include "server/raft/snapshots.h"
@@ -20,12 +21,17 @@ namespace {
 // The followed leader's address; nullptr: unknown.
 const Voter* LeaderToFetchFrom(const RaftState& state) {
   const auto* follower = std::get_if<Follower>(&state.role);
-  return follower == nullptr ? nullptr : Voters(state).Find(follower->leader_id);
+  return follower == nullptr ? nullptr : &follower->leader;
+}
+
+// The leader is about to answer something else than a fetch: no reason to ask others for it.
+bool IsAsking(const RaftState& state, const Voter* leader) {
+  return leader != nullptr && NextReady(state, leader->key.node_id) == kNever;
 }
 
 bool IsFollowing(const RaftState& state, NodeId id) {
   const auto* follower = std::get_if<Follower>(&state.role);
-  return follower != nullptr && follower->leader_id == id;
+  return follower != nullptr && follower->leader_id() == id;
 }
 
 SnapshotCopy* SnapshotCopyOf(RaftState& state) {
@@ -62,7 +68,8 @@ void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
   const auto* follower = std::get_if<Follower>(&state.role);
   const Duration max_wait = is_probe ? Duration::zero() : state.config.fetch_max_wait;
   FetchRequest request;
-  request.header = MakeHeader(state, to.key);
+  request.header =
+      MakeHeader(state, to.key.node_id < NodeId(0) ? ReplicaKey{kAnyNode, Uuid()} : to.key);
   request.current_leader_epoch = state.epoch;
   request.fetch_offset = state.log.end();
   request.last_fetched_epoch = state.log.last_epoch();
@@ -81,12 +88,25 @@ void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
   state.fetch_target = to.key.node_id;
 }
 
-// Voters that could know another leader than the one that does not answer.
-std::vector<const Voter*> ProbeTargets(const RaftState& state) {
-  std::vector<const Voter*> targets;
+bool IsVoterAddress(const RaftState& state, const PeerAddress& address) {
+  return std::any_of(Voters(state).voters().begin(), Voters(state).voters().end(),
+                     [&](const auto& entry) { return entry.second.address == address; });
+}
+
+// Who could know another leader than the one that does not answer: the voters, and the servers of
+// the settings, of which only the address is known.
+std::vector<Voter> ProbeTargets(const RaftState& state) {
+  std::vector<Voter> targets;
   for (const auto& [id, voter] : Voters(state).voters()) {
     if (id != state.config.self.node_id && !IsFollowing(state, id) && IsReady(state, id)) {
-      targets.push_back(&voter);
+      targets.push_back(voter);
+    }
+  }
+  int32_t id = kFirstBootstrapServer;
+  for (const PeerAddress& address : state.config.bootstrap_servers) {
+    const ReplicaKey key{NodeId(id--), Uuid()};
+    if (!IsVoterAddress(state, address) && IsReady(state, key.node_id)) {
+      targets.push_back(Voter{.key = key, .address = address});
     }
   }
   return targets;
@@ -96,17 +116,17 @@ void MaybeProbe(RaftState& state) {
   if (state.next_probe > state.now.now) {
     return;
   }
-  const std::vector<const Voter*> targets = ProbeTargets(state);
+  const std::vector<Voter> targets = ProbeTargets(state);
   if (targets.empty()) {
     OnProbeFailed(state);
     return;
   }
-  SendFetch(state, *targets[state.random.Below(targets.size())], /*is_probe=*/true);
+  SendFetch(state, targets[state.random.Below(targets.size())], /*is_probe=*/true);
 }
 
 // The leader's process is gone: campaign soon, in turns, without waiting for the fetch timeout.
 void OnLeaderRefused(RaftState& state, Follower& follower) {
-  Trace(state, RaftTraceKind::kLeaderConnectionRefused, {.peer = follower.leader_id});
+  Trace(state, RaftTraceKind::kLeaderConnectionRefused, {.peer = follower.leader_id()});
   const TimePoint now = state.now.now;
   const bool is_too_soon = state.last_lost_connection.has_value() &&
                            now - *state.last_lost_connection < state.config.election_timeout;
@@ -117,7 +137,7 @@ void OnLeaderRefused(RaftState& state, Follower& follower) {
   state.last_lost_connection = now;
   follower.has_fetched = false;
   const auto jitter = state.random.Below(static_cast<uint64_t>(kCampaignJitter.count()));
-  follower.campaign_at = now + CampaignDelay(state, follower.leader_id) + Duration(jitter);
+  follower.campaign_at = now + CampaignDelay(state, follower.leader_id()) + Duration(jitter);
 }
 
 // An answer that contradicts itself or our log is dropped and asked for again, later.
@@ -301,12 +321,15 @@ void PollFetching(RaftState& state) {
   }
   const Voter* leader = LeaderToFetchFrom(state);
   if (leader != nullptr && IsReady(state, leader->key.node_id)) {
+    if (MaybeSendUpdateVoter(state)) {
+      return;
+    }
     if (SnapshotCopyOf(state) != nullptr) {
       SendFetchSnapshot(state, *leader);
     } else {
       SendFetch(state, *leader, /*is_probe=*/false);
     }
-  } else if (state.pending_writes.empty()) {
+  } else if (state.pending_writes.empty() && !IsAsking(state, leader)) {
     MaybeProbe(state);
   }
 }
@@ -326,10 +349,11 @@ TimePoint FetchingDeadline(const RaftState& state) {
   if (!MayFetch(state)) {
     return earliest;
   }
-  if (state.pending_writes.empty()) {
+  const Voter* leader = LeaderToFetchFrom(state);
+  if (state.pending_writes.empty() && !IsAsking(state, leader)) {
     earliest = std::min(earliest, state.next_probe);
   }
-  if (const Voter* leader = LeaderToFetchFrom(state); leader != nullptr) {
+  if (leader != nullptr) {
     earliest = std::min(earliest, NextReady(state, leader->key.node_id));
   }
   return earliest;

@@ -21,6 +21,8 @@ void CheckLeader(const RaftState& state, const Leader& leader) {
       leader.epoch_start_offset);
   KVORUM_CHECK(!leader.high_watermark.has_value() || leader.high_watermark == state.high_watermark,
                "two high watermarks, {} and {}", *leader.high_watermark, *state.high_watermark);
+  KVORUM_CHECK(IsVoter(state) || state.voters.newest_offset() >= leader.high_watermark,
+               "leads epoch {}, but the voter set without it is committed", state.epoch);
   KVORUM_CHECK(leader.confirmed_round <= state.round, "round {} confirmed, newest is {}",
                leader.confirmed_round, state.round);
   KVORUM_CHECK(leader.reads.size() <= state.config.max_waiting_reads, "{} reads wait",
@@ -48,8 +50,10 @@ void CheckState(const RaftState& state) {
                state.epoch);
   KVORUM_CHECK(state.submitted.leader_id == LeaderOfEpoch(state),
                "leader of epoch {} was not written", state.epoch);
-  KVORUM_CHECK(IsVoter(state) || MayBeObserver(role) || KVORUM_MUTANT(R46), "observer is {}",
-               RoleName(role));
+  // A leader that has removed itself stays until that is committed (KIP-853), and then hands over.
+  const bool may_have_left = role == Role::kLeader || role == Role::kResigned;
+  KVORUM_CHECK(IsVoter(state) || MayBeObserver(role) || may_have_left || KVORUM_MUTANT(R46),
+               "observer is {}", RoleName(role));
   KVORUM_CHECK(!state.is_quarantined || MayBeObserver(role) || role == Role::kResigned,
                "quarantined {}", RoleName(role));
   KVORUM_CHECK(log.start() == Offset(0) ||

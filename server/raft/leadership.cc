@@ -7,9 +7,11 @@
 #include "server/base/check.h"
 #include "server/base/mutants.h"
 #include "server/raft/fetch_answer.h"
+#include "server/raft/membership.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
 #include "server/raft/reads.h"
+#include "server/raft/transfer.h"
 #include "server/raft/transitions.h"
 #include "storage/types/record_batch.h"
 
@@ -71,7 +73,8 @@ void SendBegins(RaftState& state, Leader& leader) {
     leader.next_begin[id] = state.now.now + BeginPeriod(state);
     Send(state, voter,
          BeginQuorumEpochRequest{.header = MakeHeader(state, voter.key),
-                                 .leader_epoch = state.epoch},
+                                 .leader_epoch = state.epoch,
+                                 .leader_address = OwnAddress(state)},
          state.config.request_timeout);
   }
 }
@@ -135,6 +138,13 @@ void PollLeader(RaftState& state) {
     BecomeResigned(state);
     return;
   }
+  PollMembership(state);
+  if (std::holds_alternative<Leader>(state.role)) {
+    PollHandOver(state);
+  }
+  if (!std::holds_alternative<Leader>(state.role)) {
+    return;
+  }
   SendBegins(state, leader);
   if (state.waiting_fetches.next_deadline() <= now) {
     ForgetSilentObservers(state, leader);
@@ -144,8 +154,9 @@ void PollLeader(RaftState& state) {
 
 TimePoint LeaderDeadline(const RaftState& state) {
   const auto& leader = std::get<Leader>(state.role);
-  TimePoint earliest = std::min(KVORUM_MUTANT(R17) ? kNever : CheckQuorumDeadline(state, leader),
-                                state.waiting_fetches.next_deadline());
+  TimePoint earliest = std::min({KVORUM_MUTANT(R17) ? kNever : CheckQuorumDeadline(state, leader),
+                                 state.waiting_fetches.next_deadline(), MembershipDeadline(leader),
+                                 HandOverDeadline(state)});
   for (const auto& [id, voter] : Voters(state).voters()) {
     if (id != state.config.self.node_id) {
       earliest = std::min(earliest, NextBegin(state, leader, voter));
@@ -174,7 +185,8 @@ void PollResigned(RaftState& state) {
     Send(state, *voter,
          EndQuorumEpochRequest{.header = MakeHeader(state, voter->key),
                                .leader_epoch = state.epoch,
-                               .preferred_candidates = role.preferred},
+                               .preferred_candidates = role.preferred,
+                               .is_transfer = role.is_transfer},
          state.config.request_timeout);
   }
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/base/ids.h"
+#include "server/raft/voter_set.h"
 #include "storage/types/record_batch.h"
 #include "storage/types/snapshot_manifest.h"
 
@@ -27,7 +28,12 @@ enum class RaftError {
   kCorruptLog,
   kSnapshotNotFound,
   kPositionOutOfRange,
+  kRequestTimedOut,  // a change of the voter set cannot be made now: try again later
 };
+
+// As the receiver of a Fetch: whoever listens at that address. For replicas that were told an
+// address, but not yet who lives there.
+inline constexpr NodeId kAnyNode{-1};
 
 // In every request. A mismatch of cluster, generation or receiver changes nothing on the receiver,
 // not even its epoch.
@@ -35,7 +41,7 @@ struct RequestHeader {
   std::string cluster_id;
   uint64_t generation = 0;
   ReplicaKey sender;
-  ReplicaKey receiver;
+  ReplicaKey receiver;          // of a Fetch also kAnyNode
   std::string client_endpoint;  // the sender's, for leader hints; filled and read by node, not raft
   // What the sender can work with, as client_endpoint; 0 and 0: a release that does not say.
   int32_t min_metadata_level = 0;
@@ -50,6 +56,8 @@ struct ResponseHeader {
   std::string client_endpoint;  // the answering node's, as in RequestHeader
   int32_t min_metadata_level = 0;
   int32_t max_metadata_level = 0;
+  // Where `leader_id` is reached, for those whose log does not name it (KIP-853 "NodeEndpoints").
+  std::optional<Voter> leader_voter{};
 };
 
 struct VoteRequest {
@@ -66,6 +74,7 @@ struct VoteResponse {
 struct BeginQuorumEpochRequest {
   RequestHeader header;  // the sender is the leader
   Epoch leader_epoch;
+  std::optional<PeerAddress> leader_address{};  // where the sender listens
 };
 struct BeginQuorumEpochResponse {
   ResponseHeader header;
@@ -75,6 +84,9 @@ struct EndQuorumEpochRequest {
   RequestHeader header;  // the sender was the leader
   Epoch leader_epoch;
   std::vector<ReplicaKey> preferred_candidates;  // most complete log first
+  // The first of them is to be elected now, without asking whether the leader still lives (Raft
+  // thesis §3.10).
+  bool is_transfer = false;
 };
 struct EndQuorumEpochResponse {
   ResponseHeader header;
@@ -128,10 +140,20 @@ struct FetchSnapshotResponse {
   std::string chunk;
 };
 
+// A voter has moved: its entry in the voter set gets this address (KIP-853 "UpdateRaftVoter").
+struct UpdateVoterRequest {
+  RequestHeader header;  // the sender is the voter
+  Epoch current_leader_epoch;
+  PeerAddress address;
+};
+struct UpdateVoterResponse {
+  ResponseHeader header;
+};
+
 using RaftRequest = std::variant<VoteRequest, BeginQuorumEpochRequest, EndQuorumEpochRequest,
-                                 FetchRequest, FetchSnapshotRequest>;
+                                 FetchRequest, FetchSnapshotRequest, UpdateVoterRequest>;
 using RaftResponse = std::variant<VoteResponse, BeginQuorumEpochResponse, EndQuorumEpochResponse,
-                                  FetchResponse, FetchSnapshotResponse>;
+                                  FetchResponse, FetchSnapshotResponse, UpdateVoterResponse>;
 
 inline const RequestHeader& HeaderOf(const RaftRequest& request) {
   return std::visit([](const auto& r) -> const RequestHeader& { return r.header; }, request);

@@ -1,10 +1,14 @@
 #include "server/raft/outbox.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <utility>
 
 #include "server/base/check.h"
 #include "server/base/mutants.h"
 #include "server/base/overloaded.h"
+#include "server/raft/membership.h"
 
 namespace kvorum::raft {
 namespace {
@@ -20,7 +24,7 @@ void Submit(RaftState& state, StorageWrite write) {
     write.quorum_state = current;
     state.submitted = current;
   }
-  write.id = state.pending_writes.Add(state.log.end());
+  write.id = state.pending_writes.Add(state.log.end(), state.now.now);
   if (write.quorum_state.has_value()) {
     state.quorum_state_write = write.id;
   }
@@ -34,6 +38,34 @@ void DoomSnapshotsBelow(RaftState& state, Offset start) {
     state.doomed_snapshots.push_back(
         DoomedSnapshot{.id = snapshots.front().id, .after = state.pending_writes.last()});
     snapshots.erase(snapshots.begin());
+  }
+}
+
+void TraceVoters(RaftState& state, const VoterSet& before) {
+  if (before == Voters(state)) {
+    return;
+  }
+  std::vector<int32_t> ids;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    ids.push_back(id.value());
+  }
+  Trace(state, RaftTraceKind::kVotersChanged,
+        {.offset = state.voters.newest_offset(),
+         .detail = fmt::format("voters={}", fmt::join(ids, ","))});
+}
+
+RaftError ToRaftError(ChangeError error) {
+  switch (error) {
+    case ChangeError::kNone:
+      return RaftError::kNone;
+    case ChangeError::kNotLeader:
+    case ChangeError::kUnknown:
+      return RaftError::kNotLeaderOrFollower;
+    case ChangeError::kOtherReplica:
+    case ChangeError::kVoterNotFound:
+      return RaftError::kInvalidRequest;
+    default:
+      return RaftError::kRequestTimedOut;
   }
 }
 
@@ -66,6 +98,9 @@ RaftResponse MakeErrorResponse(const RaftRequest& request, ResponseHeader header
             response.manifest.id = r.snapshot_id;
             response.position = r.position;
             return response;
+          },
+          [&](const UpdateVoterRequest&) -> RaftResponse {
+            return UpdateVoterResponse{.header = header};
           }},
       request);
 }
@@ -80,8 +115,16 @@ RequestHeader MakeHeader(const RaftState& state, const ReplicaKey& receiver) {
 }
 
 ResponseHeader MakeResponseHeader(const RaftState& state, RaftError error) {
-  return ResponseHeader{
+  ResponseHeader header{
       .error = error, .leader_epoch = state.epoch, .leader_id = KnownLeader(state)};
+  if (std::holds_alternative<Leader>(state.role)) {
+    if (const std::optional<PeerAddress> address = OwnAddress(state)) {
+      header.leader_voter = Voter{.key = state.config.self, .address = *address};
+    }
+  } else if (const auto* follower = std::get_if<Follower>(&state.role)) {
+    header.leader_voter = follower->leader;
+  }
+  return header;
 }
 
 void Send(RaftState& state, const Voter& to, RaftRequest request, Duration timeout) {
@@ -121,6 +164,21 @@ void Trace(RaftState& state, RaftTraceKind kind, TraceFields fields) {
                                            .detail = std::move(fields.detail)});
 }
 
+void AnswerChange(RaftState& state, const VoterChange& change, ChangeError error,
+                  std::string detail) {
+  if (const auto* token = std::get_if<ChangeToken>(&change.asker)) {
+    QuorumChangeDone done{
+        .token = *token, .error = error, .detail = std::move(detail), .voters = {}};
+    if (error == ChangeError::kNone) {
+      done.voters = WithChange(Voters(state), change);
+    }
+    state.effects.changes.push_back(std::move(done));
+    return;
+  }
+  Reply(state, std::get<RequestToken>(change.asker),
+        UpdateVoterResponse{.header = MakeResponseHeader(state, ToRaftError(error))});
+}
+
 void SaveQuorumState(RaftState& state) {
   if (CurrentQuorumState(state) != state.submitted) {
     Submit(state, StorageWrite{});
@@ -136,7 +194,9 @@ void AppendToLog(RaftState& state, std::vector<RecordBatch> batches) {
       continue;
     }
     if (std::optional<VoterSet> set = state.config.decode_control(*batch.payload)) {
+      const VoterSet before = Voters(state);
       state.voters.Append(batch.base_offset, *std::move(set));
+      TraceVoters(state, before);
     }
   }
   StorageWrite write;
@@ -152,7 +212,9 @@ void TruncateLog(RaftState& state, Offset end) {
   KVORUM_CHECK(!std::holds_alternative<Leader>(state.role), "leader of {} truncates to {}",
                state.epoch, end);
   state.log.TruncateTo(end);
+  const VoterSet before = Voters(state);
   state.voters.TruncateTo(end);
+  TraceVoters(state, before);
   state.pending_writes.TruncateTo(end);
   StorageWrite write;
   write.truncate_to = end;

@@ -30,6 +30,9 @@ struct TraceFields {
   std::optional<Offset> offset;
   std::string detail;
 };
+// Tells whoever asked for `change` what became of it.
+void AnswerChange(RaftState& state, const VoterChange& change, ChangeError error,
+                  std::string detail);
 void Trace(RaftState& state, RaftTraceKind kind, TraceFields fields = {});
 
 // Writes epoch, vote and leader if they differ from what was written last.

@@ -7,9 +7,9 @@
 
 namespace kvorum::raft {
 
-WriteId PendingWrites::Add(Offset log_end) {
+WriteId PendingWrites::Add(Offset log_end, TimePoint now) {
   ++last_given_;
-  writes_.push_back(Write{.id = last_given_, .log_end = log_end});
+  writes_.push_back(Write{.id = last_given_, .log_end = log_end, .submitted = now});
   return last_given_;
 }
 

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "server/base/ids.h"
+#include "server/base/time.h"
 #include "server/raft/effects.h"
 #include "storage/types/storage_write.h"
 
@@ -16,7 +17,7 @@ namespace kvorum::raft {
 class PendingWrites {
  public:
   // Registers the next write; `log_end` is the log's end with it. Ids begin at 1.
-  WriteId Add(Offset log_end);
+  WriteId Add(Offset log_end, TimePoint now = {});
 
   // The log now ends at `end`: no earlier write makes anything above it durable.
   void TruncateTo(Offset end);
@@ -33,6 +34,8 @@ class PendingWrites {
   bool IsDone(WriteId id) const { return id <= last_done_; }
   bool empty() const { return writes_.empty(); }
   size_t size() const { return writes_.size(); }
+  // When the oldest of them was submitted; kNever: none waits.
+  TimePoint oldest() const { return writes_.empty() ? kNever : writes_.front().submitted; }
 
   // Keeps a message until `id` is done. REQUIRES: ids of calls never decrease.
   void Hold(WriteId id, std::variant<SendRequest, SendReply> message);
@@ -48,6 +51,7 @@ class PendingWrites {
   struct Write {
     WriteId id;
     Offset log_end;
+    TimePoint submitted;
   };
   struct Held {
     WriteId after;

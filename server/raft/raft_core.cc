@@ -11,9 +11,11 @@
 #include "server/raft/fetching.h"
 #include "server/raft/invariants.h"
 #include "server/raft/leadership.h"
+#include "server/raft/membership.h"
 #include "server/raft/raft_state.h"
 #include "server/raft/reads.h"
 #include "server/raft/snapshots.h"
+#include "server/raft/transfer.h"
 #include "server/raft/transitions.h"
 
 namespace kvorum::raft {
@@ -46,7 +48,9 @@ void Handle(RaftState& state, Event event) {
                         [&](const SnapshotChunkStored& e) { OnSnapshotChunkStored(state, e); },
                         [&](const SnapshotFrozen& e) { OnSnapshotFrozen(state, e); },
                         [&](const SnapshotTaken& e) { OnSnapshotTaken(state, e); },
-                        [&](const MoveLogStart& e) { OnMoveLogStart(state, e); }},
+                        [&](const MoveLogStart& e) { OnMoveLogStart(state, e); },
+                        [&](const ChangeVoters& e) { OnChangeVoters(state, e); },
+                        [&](const TransferLeadership& e) { OnTransferLeadership(state, e); }},
              event);
 }
 
@@ -111,6 +115,9 @@ std::vector<ReplicaDescription> DescribeReplicas(const RaftState& state, const L
     replica.is_voter = true;
     replicas.push_back(std::move(replica));
   }
+  if (!IsVoter(state)) {
+    replicas.push_back(DescribeSelf(state));
+  }
   for (const auto& [key, progress] : leader.progress) {
     if (!Voters(state).Contains(key)) {
       replicas.push_back(DescribeReplica(key, progress));
@@ -153,8 +160,11 @@ void RaftCore::Step(Now now, Event event) {
                (state_->now.now - now.now).count());
   const StateSummary before = Summarize(*state_);
   state_->now = now;
+  NoteLoopGap(*state_);
   Handle(*state_, std::move(event));
   Poll(*state_);
+  PollTransfer(*state_);
+  state_->due = NextDeadline();
   CheckState(*state_);
   CheckStep(before, Summarize(*state_));
 }
@@ -165,6 +175,7 @@ TimePoint RaftCore::NextDeadline() const {
   const RaftState& state = *state_;
   const TimePoint shutdown =
       IsShuttingDown(state) && !IsShutDown(state) ? *state.shutdown_deadline : kNever;
+  const TimePoint transfer = state.transfer.has_value() ? state.transfer->deadline : kNever;
   if (IsIdle(state)) {
     return shutdown;
   }
@@ -176,7 +187,7 @@ TimePoint RaftCore::NextDeadline() const {
                             [&](const Leader&) { return LeaderDeadline(state); },
                             [&](const Resigned&) { return ResignedDeadline(state); }},
                  state.role);
-  return std::min(role, shutdown);
+  return std::min({role, shutdown, transfer});
 }
 
 RaftDescription RaftCore::Describe() const {
@@ -196,8 +207,16 @@ RaftDescription RaftCore::Describe() const {
     description.latest_snapshot = state.snapshots.back().id;
   }
   description.voters = Voters(state);
+  description.voters_offset = state.voters.newest_offset();
+  const Offset committed = state.high_watermark.value_or(Offset(0));
+  description.committed_voters = state.voters.CommittedBelow(committed);
+  description.is_changing_voters = state.voters.newest_offset() >= committed;
   if (const auto* leader = std::get_if<Leader>(&state.role)) {
     description.epoch_start_offset = leader->epoch_start_offset;
+    description.is_changing_voters = IsChangingVoters(state);
+    if (state.transfer.has_value()) {
+      description.transfer_target = state.transfer->target.node_id;
+    }
     description.replicas = DescribeReplicas(state, *leader);
   }
   return description;
@@ -217,6 +236,8 @@ bool RaftCore::hears_leader() const {
   const auto* follower = std::get_if<Follower>(&state_->role);
   return follower != nullptr && follower->has_fetched;
 }
+
+bool RaftCore::is_transferring() const { return is_leader() && state_->transfer.has_value(); }
 
 const VoterSet& RaftCore::voters() const { return Voters(*state_); }
 const std::vector<SnapshotManifest>& RaftCore::snapshots() const { return state_->snapshots; }

@@ -23,12 +23,21 @@ struct RaftConfig {
   uint64_t generation = 0;
   ReplicaKey self;
   VoterSet bootstrap_voters;  // from formatting; used until the log holds a voter set
+  // Asked who leads by those whose voter set names nobody who answers, as a replica that is to
+  // join.
+  std::vector<PeerAddress> bootstrap_servers;
+  // Set: the own entry in the voter set is made to say this (KIP-853 "UpdateRaftVoter").
+  std::optional<PeerAddress> advertised_address;
   Duration election_timeout = std::chrono::milliseconds(500);   // every draw: T + uniform[0, T)
   Duration fetch_timeout = std::chrono::milliseconds(1500);     // follower without a good fetch
   Duration fetch_max_wait = std::chrono::milliseconds(500);     // long poll; < fetch_timeout / 2
   Duration request_timeout = std::chrono::milliseconds(1500);   // per RPC, on top of max wait
   Duration retry_backoff = std::chrono::milliseconds(20);       // per peer, after a failure
   Duration shutdown_timeout = std::chrono::milliseconds(3000);  // longest stay in Resigned
+  // A leader gives its leadership away when a write has taken, or its loop has stood still, for so
+  // long. Zero: never.
+  Duration disk_stall_timeout = std::chrono::milliseconds(1000);
+  Duration loop_stall_timeout = std::chrono::milliseconds(750);
   uint32_t fetch_max_bytes = 1 << 20;
   size_t max_parked_fetches = 1024;
   size_t max_waiting_reads = 10'000;
@@ -62,12 +71,17 @@ struct RaftDescription {
   OffsetAndEpoch log_end;  // epoch: of the last record
   Offset durable_end_offset;
   std::optional<SnapshotId> latest_snapshot;
-  Offset epoch_start_offset;  // leader only
-  VoterSet voters;
+  Offset epoch_start_offset;            // leader only
+  VoterSet voters;                      // the newest, which counts
+  std::optional<Offset> voters_offset;  // where it was appended; nullopt: at formatting
+  VoterSet committed_voters;            // by what is known here to be committed
+  bool is_changing_voters =
+      false;  // the newest set is not committed, or a change is under way here
+  std::optional<NodeId> transfer_target;     // leader only: leadership is about to go there
   std::vector<ReplicaDescription> replicas;  // leader only: voters by id, then observers
 };
 
-// The consensus of KRaft (KIP-595, 853 (messages and voter records), 996) as a machine: facts in,
+// The consensus of KRaft (KIP-595, 853, 996) as a machine: facts in,
 // effects out; no clocks, threads or I/O. Owned by Node; loop thread only. Never blocks and never
 // fails: an impossible event is a bug (KVORUM_CHECK); bad input from peers is answered, or dropped
 // with a trace.
@@ -109,6 +123,9 @@ class RaftCore {
   // True while the quorum is known to work from here: this node leads and has committed in its
   // epoch, or its leader has answered a fetch since it began to follow it.
   bool hears_leader() const;
+  // True while a leader that is being replaced should append nothing, lest its successor never
+  // catch up.
+  bool is_transferring() const;
   // True once BeginShutdown has nothing left to hand over: no leadership, no unanswered
   // EndQuorumEpoch (or the shutdown timeout passed). All parked requests have been answered.
   bool is_shut_down() const;

@@ -10,7 +10,6 @@ namespace kvorum::raft {
 namespace {
 
 void CheckConfig(const RaftConfig& config) {
-  KVORUM_CHECK(!config.bootstrap_voters.empty(), "no bootstrap voters");
   KVORUM_CHECK(config.election_timeout > Duration::zero(), "election timeout is zero");
   KVORUM_CHECK(config.fetch_max_wait < config.fetch_timeout / 2,
                "fetch max wait {} ns must be below half the fetch timeout {} ns",
@@ -91,7 +90,7 @@ std::optional<NodeId> LeaderOfEpoch(const RaftState& state) {
   const NodeId self = state.config.self.node_id;
   return std::visit(
       Overloaded{[](const Unattached& role) { return role.leader_id; },
-                 [](const Follower& role) { return Id(role.leader_id); },
+                 [](const Follower& role) { return Id(role.leader_id()); },
                  [](const Prospective& role) { return role.leader_id; },
                  [](const Candidate&) { return Id(); }, [&](const Leader&) { return Id(self); },
                  [&](const Resigned&) { return Id(self); }},
@@ -100,6 +99,17 @@ std::optional<NodeId> LeaderOfEpoch(const RaftState& state) {
 
 std::optional<NodeId> KnownLeader(const RaftState& state) {
   return std::holds_alternative<Resigned>(state.role) ? std::nullopt : LeaderOfEpoch(state);
+}
+
+std::optional<PeerAddress> OwnAddress(const RaftState& state) {
+  if (state.config.advertised_address.has_value()) {
+    return state.config.advertised_address;
+  }
+  if (IsVoter(state)) {
+    return Voters(state).Find(state.config.self.node_id)->address;
+  }
+  const auto* leader = std::get_if<Leader>(&state.role);
+  return leader == nullptr ? std::nullopt : std::optional(leader->address);
 }
 
 bool IsVoter(const RaftState& state) { return Voters(state).Contains(state.config.self); }

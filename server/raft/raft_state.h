@@ -37,6 +37,9 @@ inline constexpr uint32_t kMaxBackoffDoublings = 4;
 inline constexpr Duration kCampaignStagger = std::chrono::milliseconds(15);
 inline constexpr Duration kCampaignJitter = std::chrono::milliseconds(5);
 
+// Longest list of voters, by the limit on successors.
+inline constexpr size_t kMaxVoters = kMaxPreferredCandidates;
+
 // Answers of one election, by voter (self included). Made anew at each entry of its role.
 struct ElectionTally {
   std::map<NodeId, bool> answers;
@@ -66,7 +69,9 @@ struct SnapshotCopy {
 };
 
 struct Follower {
-  NodeId leader_id;
+  // Kept beside the voter set, which a leader that removes itself has left before its followers
+  // know that this is committed.
+  Voter leader;
   TimePoint fetch_deadline;  // voters only
   // A good fetch answer came since this role was entered: the leader lives, so pre-votes are
   // refused (KIP-996).
@@ -74,11 +79,15 @@ struct Follower {
   uint64_t round = 0;                    // newest round number of this leader
   std::optional<SnapshotCopy> snapshot;  // being fetched instead of the log
   std::optional<TimePoint> campaign_at;  // the leader's port was closed
+  TimePoint next_update;                 // when the own entry in the voter set is looked at again
+
+  NodeId leader_id() const { return leader.key.node_id; }
 };
 
 // Asks whether it could win before it raises the epoch (KIP-996).
 struct Prospective {
   std::optional<NodeId> leader_id;  // of before; returned to if the pre-vote is lost
+  std::optional<Voter> leader;      // the same, if it was followed
   ElectionTally tally;
   TimePoint election_deadline;
 };
@@ -94,22 +103,46 @@ struct WaitingRead {
   uint64_t round = 0;
 };
 
+// A change of the voter set that somebody waits for (KIP-853). One at a time.
+struct VoterChange {
+  std::variant<RequestToken, ChangeToken> asker;  // a voter, or somebody outside
+  VoterChangeKind kind = VoterChangeKind::kAdd;
+  Voter voter;
+  TimePoint deadline = kNever;
+  bool is_dry_run = false;
+  std::optional<Offset> offset;  // appended there; else the voter's endpoint is being dialed
+};
+
 struct Leader {
   Offset epoch_start_offset;
   // Unknown until a record of this epoch is committed (Raft §5.4.2).
   std::optional<Offset> high_watermark;
   TimePoint since;
+  PeerAddress address;                             // its own; also once it has left the voter set
   std::map<ReplicaKey, ReplicaProgress> progress;  // voters but self, and observers
   std::map<NodeId, TimePoint> next_begin;          // BeginQuorumEpoch is due, by voter
   uint64_t confirmed_round = 0;                    // echoed by a majority
   std::deque<WaitingRead> reads;                   // rounds never decrease
+  std::optional<VoterChange> change;
+  std::optional<TimePoint> stalled_at;  // when this node last noticed that it had not run for long
 };
 
 // Led this epoch and does no more: it must not issue its offsets twice (consensus.md §1.3).
 struct Resigned {
   std::set<NodeId> unacked;           // voters that have not answered EndQuorumEpoch
   std::vector<ReplicaKey> preferred;  // successors, most complete log first
+  bool is_transfer = false;           // the first of them need not ask whether this leader lives
   TimePoint election_deadline;
+};
+
+// A hand-over that somebody asked for: first the target catches up, then the leader resigns, and
+// the next leader that is known decides (Raft thesis §3.10).
+struct PendingTransfer {
+  ChangeToken token;
+  ReplicaKey target;
+  Epoch epoch;  // the one that is given up
+  TimePoint catch_up_deadline;
+  TimePoint deadline;
 };
 
 // Below the log start, once `after` is synced: nothing refers to it then.
@@ -175,6 +208,9 @@ struct RaftState {
   std::optional<TimePoint> last_lost_connection;
   std::optional<TimePoint> shutdown_deadline;  // set: shutting down
 
+  std::optional<PendingTransfer> transfer;
+  TimePoint due = kNever;  // when the step before wanted to be called again
+
   LeadershipChange announced;  // last LeadershipChange emitted
   Effects effects;
 };
@@ -190,6 +226,9 @@ bool MayElect(const RaftState& state);
 const VoterSet& Voters(const RaftState& state);
 bool IsShuttingDown(const RaftState& state);
 bool IsShutDown(const RaftState& state);
+
+// Where this node tells others to reach it; nullopt: neither settings nor the voter set say so.
+std::optional<PeerAddress> OwnAddress(const RaftState& state);
 
 // T + uniform[0, T): spreads elections apart (Raft §5.2).
 TimePoint DrawElectionDeadline(RaftState& state);

@@ -47,6 +47,12 @@ std::string_view KindName(RaftTraceKind kind) {
       return "diverging_fetch";
     case RaftTraceKind::kCheckQuorumFailed:
       return "check_quorum_failed";
+    case RaftTraceKind::kVotersChanged:
+      return "voters_changed";
+    case RaftTraceKind::kLeaderRemoved:
+      return "leader_removed";
+    case RaftTraceKind::kLeadershipGivenUp:
+      return "leadership_given_up";
     case RaftTraceKind::kLeaderConnectionRefused:
       return "leader_connection_refused";
     case RaftTraceKind::kRequestRejected:

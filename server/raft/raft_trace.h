@@ -27,6 +27,9 @@ enum class RaftTraceKind {
   kQuarantineLeft,     // offset: log end
   kDivergingFetch,     // peer: the follower told to truncate; offset: where
   kCheckQuorumFailed,
+  kVotersChanged,            // offset: of the voter set that holds now; detail: its node ids
+  kLeaderRemoved,            // the voter set without this leader is committed
+  kLeadershipGivenUp,        // peer: the successor; detail: why
   kLeaderConnectionRefused,  // peer: the leader
   // peer: the sender of a request that was refused, or of an answer that was dropped; detail: why
   kRequestRejected,

@@ -19,6 +19,7 @@ class ReplicaProgress {
 
   std::optional<Offset> log_end_offset() const { return log_end_offset_; }
   std::optional<TimePoint> last_contact() const { return last_contact_; }
+  bool WasHeardSince(TimePoint when) const { return last_contact_ >= when; }
   std::optional<TimePoint> last_fetch() const { return last_fetch_; }
   // Last time the replica held all that the leader held (Kafka's lastCaughtUpTimestamp).
   std::optional<TimePoint> last_caught_up() const { return last_caught_up_; }

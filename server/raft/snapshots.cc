@@ -42,7 +42,7 @@ void NoteProgress(RaftState& state) {
   auto& follower = std::get<Follower>(state.role);
   follower.has_fetched = true;
   follower.campaign_at.reset();
-  follower.fetch_deadline = NextFetchDeadline(state, follower.leader_id);
+  follower.fetch_deadline = NextFetchDeadline(state, follower.leader_id());
 }
 
 void Freeze(RaftState& state, SnapshotCopy& copy) {
@@ -182,7 +182,7 @@ void OnSnapshotFrozen(RaftState& state, const SnapshotFrozen& event) {
   const SnapshotManifest manifest = *copy->manifest;
   auto& follower = std::get<Follower>(state.role);
   if (!event.is_good) {
-    DropCopy(state, follower.leader_id, "its digest is wrong");
+    DropCopy(state, follower.leader_id(), "its digest is wrong");
     return;
   }
   follower.snapshot.reset();

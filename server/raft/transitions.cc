@@ -6,6 +6,7 @@
 
 #include "server/base/check.h"
 #include "server/base/mutants.h"
+#include "server/raft/membership.h"
 #include "server/raft/outbox.h"
 #include "storage/types/record_batch.h"
 
@@ -16,6 +17,7 @@ namespace {
 struct LeftBehind {
   std::vector<WaitingFetch> fetches;
   std::deque<WaitingRead> reads;
+  std::optional<VoterChange> change;
 };
 
 LeftBehind LeaveRole(RaftState& state) {
@@ -25,6 +27,7 @@ LeftBehind LeaveRole(RaftState& state) {
       left.fetches = state.waiting_fetches.TakeAll();
     }
     left.reads = std::exchange(leader->reads, {});
+    left.change = std::exchange(leader->change, std::nullopt);
     // The log may be truncated before these are read.
     state.pending_writes.RefuseHeldReads();
     for (SendReply& reply : state.effects.replies) {
@@ -59,6 +62,12 @@ void EnterRole(RaftState& state, RoleState role, RaftTraceKind kind, TraceFields
   for (const WaitingRead& read : left.reads) {
     state.effects.reads.push_back(
         ReadConfirmed{.token = read.token, .confirmed = false, .read_offset = Offset(0)});
+  }
+  if (left.change.has_value()) {
+    // What was appended may still be committed by the next leader.
+    AnswerChange(state, *left.change,
+                 left.change->offset.has_value() ? ChangeError::kUnknown : ChangeError::kNotLeader,
+                 "the leadership was lost");
   }
   AnnounceLeadership(state);
 }
@@ -96,23 +105,34 @@ std::vector<NodeId> VoterIds(const VoterSet& voters) {
   return ids;
 }
 
+// The voter set to begin an epoch with: written if the log has none yet, or if this node is
+// reached elsewhere than its entry says (KIP-853). Keys stay as they are, so that it may follow on
+// a set that is not committed.
+std::optional<VoterSet> VotersToWrite(const RaftState& state) {
+  const VoterSet& newest = Voters(state);
+  const Voter self{.key = state.config.self, .address = *OwnAddress(state)};
+  if (*newest.Find(self.key.node_id) != self) {
+    return newest.With(self);
+  }
+  return state.voters.is_in_log() ? std::nullopt : std::optional(newest);
+}
+
 // LeaderChange, so that the high watermark can pass the older epochs' records (Raft §5.4.2); and
-// the voter set, if the log has none yet.
+// the voter set, if it must be told.
 RecordBatch MakeEpochStartBatch(const RaftState& state, std::vector<NodeId> granting) {
   EpochStartRecords records{.leader_id = state.config.self.node_id,
                             .voters = VoterIds(Voters(state)),
                             .granting_voters = std::move(granting),
-                            .voter_set = std::nullopt};
-  if (!state.voters.is_in_log()) {
-    records.voter_set = Voters(state);
-  }
+                            .voter_set = VotersToWrite(state)};
   return MakeBatch(state.log.end(), records.record_count(), state.epoch, /*is_control=*/true,
                    state.now.wall_ms, state.config.encode_control(records), state.log.chain());
 }
 
-Resigned MakeResigned(RaftState& state, std::vector<ReplicaKey> preferred) {
+Resigned MakeResigned(RaftState& state, std::vector<ReplicaKey> preferred,
+                      HandOver how = HandOver::kPreVote) {
   Resigned role;
   role.preferred = std::move(preferred);
+  role.is_transfer = how == HandOver::kTransfer;
   for (const auto& [id, voter] : Voters(state).voters()) {
     if (id != state.config.self.node_id) {
       role.unacked.insert(id);
@@ -123,29 +143,17 @@ Resigned MakeResigned(RaftState& state, std::vector<ReplicaKey> preferred) {
   return role;
 }
 
-// The other voters, most complete log first: the first of them can win at once.
-std::vector<ReplicaKey> SuccessorsOf(const RaftState& state, const Leader& leader) {
-  std::vector<std::pair<Offset, ReplicaKey>> ranked;
-  for (const auto& [id, voter] : Voters(state).voters()) {
-    if (id == state.config.self.node_id) {
-      continue;
-    }
-    const auto it = leader.progress.find(voter.key);
-    const Offset reached =
-        it == leader.progress.end() ? Offset(0) : it->second.log_end_offset().value_or(Offset(0));
-    ranked.emplace_back(reached, voter.key);
+// Where the leader is reached. A peer knows better than the own log, which may be old.
+std::optional<Voter> FindLeader(const RaftState& state, NodeId leader_id,
+                                const std::optional<Voter>& told) {
+  if (leader_id == state.config.self.node_id) {
+    return std::nullopt;
   }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
-  std::vector<ReplicaKey> successors;
-  for (const auto& [reached, key] : ranked) {
-    successors.push_back(key);
+  if (told.has_value() && told->key.node_id == leader_id) {
+    return told;
   }
-  return successors;
-}
-
-bool HasAddress(const RaftState& state, NodeId leader_id) {
-  return leader_id != state.config.self.node_id && Voters(state).Find(leader_id) != nullptr;
+  const Voter* voter = Voters(state).Find(leader_id);
+  return voter == nullptr ? std::nullopt : std::optional(*voter);
 }
 
 }  // namespace
@@ -166,8 +174,8 @@ void BecomeInitialRole(RaftState& state) {
     // the same offsets other content (KAFKA-10527).
     Resigned role = MakeResigned(state, {});
     EnterRole(state, std::move(role), RaftTraceKind::kBecameResigned, {}, {});
-  } else if (leader.has_value() && HasAddress(state, *leader)) {
-    BecomeFollower(state, state.epoch, *leader);
+  } else if (leader.has_value() && FindLeader(state, *leader, std::nullopt).has_value()) {
+    BecomeFollower(state, state.epoch, *FindLeader(state, *leader, std::nullopt));
   } else {
     const Unattached role{.leader_id = led ? std::nullopt : leader,
                           .election_deadline = Voters(state).size() == 1
@@ -189,7 +197,8 @@ void BecomeUnattached(RaftState& state, Epoch epoch, std::optional<NodeId> leade
   EnterRole(state, role, RaftTraceKind::kBecameUnattached, {.peer = leader_id}, std::move(left));
 }
 
-void BecomeFollower(RaftState& state, Epoch epoch, NodeId leader_id) {
+void BecomeFollower(RaftState& state, Epoch epoch, Voter leader) {
+  const NodeId leader_id = leader.key.node_id;
   KVORUM_CHECK(leader_id != state.config.self.node_id, "follower of itself in epoch {}", epoch);
   if (epoch == state.epoch) {
     const std::optional<NodeId> known = LeaderOfEpoch(state);
@@ -200,19 +209,23 @@ void BecomeFollower(RaftState& state, Epoch epoch, NodeId leader_id) {
   EnterEpoch(state, epoch);
   state.probe_failures = 0;
   state.next_probe = state.now.now + state.config.retry_backoff;
-  const Follower role{.leader_id = leader_id,
-                      .fetch_deadline = NextFetchDeadline(state, leader_id),
-                      .has_fetched = false,
-                      .round = 0,
-                      .campaign_at = std::nullopt};
-  EnterRole(state, role, RaftTraceKind::kBecameFollower, {.peer = leader_id}, std::move(left));
+  Follower role{.leader = std::move(leader),
+                .fetch_deadline = NextFetchDeadline(state, leader_id),
+                .has_fetched = false,
+                .round = 0,
+                .campaign_at = std::nullopt,
+                .next_update = state.now.now + UpdateVoterPeriod(state.config)};
+  EnterRole(state, std::move(role), RaftTraceKind::kBecameFollower, {.peer = leader_id},
+            std::move(left));
 }
 
 void BecomeProspective(RaftState& state) {
   KVORUM_CHECK(IsVoter(state) || KVORUM_MUTANT(R46), "observer campaigns in epoch {}", state.epoch);
   KVORUM_CHECK(RoleOf(state) != Role::kLeader, "leader of {} campaigns", state.epoch);
   KVORUM_CHECK(RoleOf(state) != Role::kResigned, "resigned leader of {} campaigns", state.epoch);
+  const auto* follower = std::get_if<Follower>(&state.role);
   Prospective role{.leader_id = LeaderOfEpoch(state),
+                   .leader = follower == nullptr ? std::nullopt : std::optional(follower->leader),
                    .tally = TallyWithSelf(state),
                    .election_deadline = DrawElectionDeadline(state)};
   if (KVORUM_MUTANT(R18)) {
@@ -253,6 +266,7 @@ void BecomeLeader(RaftState& state) {
   Leader leader;
   leader.epoch_start_offset = state.log.end();
   leader.since = state.now.now;
+  leader.address = *OwnAddress(state);
   leader.confirmed_round = state.round;
   for (const auto& [id, voter] : Voters(state).voters()) {
     if (id != state.config.self.node_id) {
@@ -271,27 +285,64 @@ void BecomeLeader(RaftState& state) {
   AnnounceLeadership(state);
 }
 
-void BecomeResigned(RaftState& state) {
-  const auto* leader = std::get_if<Leader>(&state.role);
-  KVORUM_CHECK(leader != nullptr, "{} resigns", RoleName(RoleOf(state)));
-  Resigned role = MakeResigned(state, SuccessorsOf(state, *leader));
+std::vector<ReplicaKey> SuccessorsOf(const RaftState& state) {
+  const auto& leader = std::get<Leader>(state.role);
+  struct Ranked {
+    bool is_silent;
+    Offset reached;
+    ReplicaKey key;
+  };
+  std::vector<Ranked> ranked;
+  for (const auto& [id, voter] : Voters(state).voters()) {
+    if (id == state.config.self.node_id) {
+      continue;
+    }
+    const auto it = leader.progress.find(voter.key);
+    const bool is_known = it != leader.progress.end();
+    ranked.push_back(
+        {.is_silent =
+             !is_known || !it->second.WasHeardSince(state.now.now - state.config.fetch_timeout),
+         .reached = is_known ? it->second.log_end_offset().value_or(Offset(0)) : Offset(0),
+         .key = voter.key});
+  }
+  std::stable_sort(ranked.begin(), ranked.end(), [](const Ranked& a, const Ranked& b) {
+    return a.is_silent != b.is_silent ? b.is_silent : a.reached > b.reached;
+  });
+  std::vector<ReplicaKey> successors;
+  for (const Ranked& rank : ranked) {
+    successors.push_back(rank.key);
+  }
+  return successors;
+}
+
+void BecomeResigned(RaftState& state, HandOver how, const std::optional<ReplicaKey>& first) {
+  KVORUM_CHECK(std::holds_alternative<Leader>(state.role), "{} resigns", RoleName(RoleOf(state)));
+  std::vector<ReplicaKey> successors = SuccessorsOf(state);
+  if (first.has_value()) {
+    std::stable_partition(successors.begin(), successors.end(),
+                          [&](const ReplicaKey& key) { return key == *first; });
+  }
+  Resigned role = MakeResigned(state, std::move(successors), how);
   LeftBehind left = LeaveRole(state);
   EnterRole(state, std::move(role), RaftTraceKind::kBecameResigned, {}, std::move(left));
 }
 
-void AdoptEpoch(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id) {
-  if (leader_id.has_value() && HasAddress(state, *leader_id)) {
-    BecomeFollower(state, epoch, *leader_id);
+void AdoptEpoch(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id,
+                const std::optional<Voter>& told) {
+  std::optional<Voter> leader =
+      leader_id.has_value() ? FindLeader(state, *leader_id, told) : std::nullopt;
+  if (leader.has_value()) {
+    BecomeFollower(state, epoch, *std::move(leader));
   } else {
     BecomeUnattached(state, epoch, leader_id);
   }
 }
 
-void LearnLeader(RaftState& state, NodeId leader_id) {
-  KVORUM_CHECK(!LeaderOfEpoch(state).has_value(), "leader {} of epoch {} was known", leader_id,
-               state.epoch);
-  if (HasAddress(state, leader_id)) {
-    BecomeFollower(state, state.epoch, leader_id);
+void LearnLeader(RaftState& state, NodeId leader_id, const std::optional<Voter>& told) {
+  KVORUM_CHECK(LeaderOfEpoch(state).value_or(leader_id) == leader_id,
+               "leader {} of epoch {} was known", leader_id, state.epoch);
+  if (std::optional<Voter> leader = FindLeader(state, leader_id, told)) {
+    BecomeFollower(state, state.epoch, *std::move(leader));
     return;
   }
   if (auto* unattached = std::get_if<Unattached>(&state.role)) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "server/raft/raft_state.h"
 
@@ -17,8 +18,8 @@ void BecomeInitialRole(RaftState& state);
 // known.
 void BecomeUnattached(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id);
 
-// REQUIRES: `leader_id` is another voter, and no other leader of `epoch` is known.
-void BecomeFollower(RaftState& state, Epoch epoch, NodeId leader_id);
+// REQUIRES: `leader` is another node, and no other leader of `epoch` is known.
+void BecomeFollower(RaftState& state, Epoch epoch, Voter leader);
 
 // REQUIRES: a voter. From Unattached, Follower, Candidate; same epoch, voted key kept.
 void BecomeProspective(RaftState& state);
@@ -29,16 +30,24 @@ void BecomeCandidate(RaftState& state);
 // REQUIRES: Candidate, vote won. Appends the first batch of the epoch.
 void BecomeLeader(RaftState& state);
 
+// `first` of the successors (nullopt: the most complete one) may be told to be elected at once.
 // REQUIRES: Leader.
-void BecomeResigned(RaftState& state);
+enum class HandOver { kPreVote, kTransfer };
+void BecomeResigned(RaftState& state, HandOver how = HandOver::kPreVote,
+                    const std::optional<ReplicaKey>& first = std::nullopt);
 
-// Adopts what a peer says of a higher epoch: Follower if `leader_id` has an address, else
-// Unattached.
-void AdoptEpoch(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id);
+// The other voters, best first: those heard lately before the silent ones, then by how complete
+// their logs are. REQUIRES: Leader.
+std::vector<ReplicaKey> SuccessorsOf(const RaftState& state);
+
+// Adopts what a peer says of a higher epoch: Follower if `leader_id` has an address, by what the
+// peer says (`told`) or by the voter set, else Unattached.
+void AdoptEpoch(RaftState& state, Epoch epoch, std::optional<NodeId> leader_id,
+                const std::optional<Voter>& told);
 
 // Adopts the leader of the present epoch: Follower if it has an address, else its id is remembered.
-// REQUIRES: none was known.
-void LearnLeader(RaftState& state, NodeId leader_id);
+// REQUIRES: no other was known.
+void LearnLeader(RaftState& state, NodeId leader_id, const std::optional<Voter>& told);
 
 // Records a granted vote in the present epoch. REQUIRES: Unattached or Prospective, not voted for
 // another.

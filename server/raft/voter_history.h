@@ -16,6 +16,17 @@ class VoterHistory {
 
   const VoterSet& newest() const { return sets_.empty() ? bootstrap_ : sets_.back().voters; }
 
+  // Where it was appended, or a place in the snapshot it came with; nullopt: it is from formatting.
+  std::optional<Offset> newest_offset() const {
+    return sets_.empty() ? std::nullopt : std::optional<Offset>(sets_.back().offset);
+  }
+
+  // The set that holds for what is committed below `high_watermark`.
+  const VoterSet& CommittedBelow(Offset high_watermark) const {
+    const VoterSet* set = Below(high_watermark);
+    return set == nullptr ? bootstrap_ : *set;
+  }
+
   // False: the log holds no voter set yet, and the next leader must write one.
   bool is_in_log() const { return !sets_.empty(); }
 

@@ -14,6 +14,29 @@ VoterSet::VoterSet(std::vector<Voter> voters) {
   }
 }
 
+VoterSet VoterSet::With(Voter voter) const {
+  VoterSet set = *this;
+  set.voters_.insert_or_assign(voter.key.node_id, std::move(voter));
+  return set;
+}
+
+VoterSet VoterSet::Without(NodeId id) const {
+  VoterSet set = *this;
+  set.voters_.erase(id);
+  return set;
+}
+
+size_t VoterSet::CountDifferences(const VoterSet& other) const {
+  size_t count = 0;
+  for (const auto& [id, voter] : voters_) {
+    count += other.Contains(voter.key) ? 0 : 1;
+  }
+  for (const auto& [id, voter] : other.voters_) {
+    count += Contains(voter.key) ? 0 : 1;
+  }
+  return count;
+}
+
 bool VoterSet::Contains(const ReplicaKey& key) const {
   const Voter* voter = Find(key.node_id);
   return voter != nullptr && voter->key == key;

@@ -41,7 +41,16 @@ class VoterSet {
   bool empty() const { return voters_.empty(); }
   // Smallest number of voters of which any two sets overlap.
   size_t majority() const { return voters_.size() / 2 + 1; }
+  // How many of them may be lost.
+  size_t fault_tolerance() const { return empty() ? 0 : size() - majority(); }
   const std::map<NodeId, Voter>& voters() const { return voters_; }
+
+  // This set with `voter` in the place of whoever has its node id; without the one of `id`.
+  VoterSet With(Voter voter) const;
+  VoterSet Without(NodeId id) const;
+  // Replicas that are in one of the two sets only. More than one: their majorities need not overlap
+  // (KIP-853, KAFKA-17973).
+  size_t CountDifferences(const VoterSet& other) const;
 
   friend bool operator==(const VoterSet&, const VoterSet&) = default;
 

@@ -30,6 +30,26 @@ class QuorumServiceImpl final : public v1::QuorumService::CallbackService {
                           v1::DescribeQuorumResponse* response) override {
     return calls_.DescribeQuorum("QuorumService/DescribeQuorum", context, request, response);
   }
+  Reactor* DescribeCluster(Context* context, const v1::DescribeClusterRequest* request,
+                           v1::DescribeClusterResponse* response) override {
+    return calls_.DescribeCluster("QuorumService/DescribeCluster", context, request, response);
+  }
+  Reactor* AddVoter(Context* context, const v1::AddVoterRequest* request,
+                    v1::AddVoterResponse* response) override {
+    return calls_.QuorumChange("QuorumService/AddVoter", context, request, response);
+  }
+  Reactor* RemoveVoter(Context* context, const v1::RemoveVoterRequest* request,
+                       v1::RemoveVoterResponse* response) override {
+    return calls_.QuorumChange("QuorumService/RemoveVoter", context, request, response);
+  }
+  Reactor* UpdateVoter(Context* context, const v1::UpdateVoterRequest* request,
+                       v1::UpdateVoterResponse* response) override {
+    return calls_.QuorumChange("QuorumService/UpdateVoter", context, request, response);
+  }
+  Reactor* TransferLeadership(Context* context, const v1::TransferLeadershipRequest* request,
+                              v1::TransferLeadershipResponse* response) override {
+    return calls_.QuorumChange("QuorumService/TransferLeadership", context, request, response);
+  }
 
  private:
   UnaryCalls& calls_;

@@ -77,6 +77,16 @@ struct FetchSnapshotMethod {
   }
 };
 
+struct UpdateVoterMethod {
+  using Core = raft::UpdateVoterRequest;
+  using Request = v1::UpdateRaftVoterRequest;
+  using Response = v1::UpdateRaftVoterResponse;
+  template <typename... Args>
+  static void Invoke(v1::RaftService::Stub& stub, Args&&... args) {
+    stub.async()->UpdateRaftVoter(std::forward<Args>(args)...);
+  }
+};
+
 template <typename Core>
 struct MethodOf;
 template <>
@@ -98,6 +108,10 @@ struct MethodOf<raft::FetchRequest> {
 template <>
 struct MethodOf<raft::FetchSnapshotRequest> {
   using Type = FetchSnapshotMethod;
+};
+template <>
+struct MethodOf<raft::UpdateVoterRequest> {
+  using Type = UpdateVoterMethod;
 };
 
 std::string Target(const raft::PeerAddress& address) {

@@ -87,7 +87,22 @@ absl::Status DecodeLevels(const Wire& wire, Header& header) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<raft::RequestHeader> DecodeHeader(const v1::RaftRequestHeader& wire) {
+absl::StatusOr<raft::PeerAddress> DecodeAddress(std::string_view field, const std::string& host,
+                                                uint32_t port) {
+  if (host.empty()) {
+    return Refuse(field, "names no host");
+  }
+  KVORUM_RETURN_IF_ERROR(CheckLength(field, host, kMaxPeerHostBytes));
+  if (port == 0 || port > UINT16_MAX) {
+    return Refuse(field, fmt::format("{} is no port", port));
+  }
+  return raft::PeerAddress{host, static_cast<uint16_t>(port)};
+}
+
+enum class Receiver { kNamed, kMayBeAnyone };
+
+absl::StatusOr<raft::RequestHeader> DecodeHeader(const v1::RaftRequestHeader& wire,
+                                                 Receiver receiver = Receiver::kNamed) {
   raft::RequestHeader header;
   if (wire.cluster_id().empty()) {
     return Refuse("header.cluster_id", "is missing");
@@ -97,7 +112,11 @@ absl::StatusOr<raft::RequestHeader> DecodeHeader(const v1::RaftRequestHeader& wi
   KVORUM_RETURN_IF_ERROR(
       CheckLength("header.client_endpoint", wire.client_endpoint(), kMaxPeerEndpointBytes));
   KVORUM_ASSIGN_OR_RETURN(header.sender, DecodeKey("header.sender", wire.sender()));
-  KVORUM_ASSIGN_OR_RETURN(header.receiver, DecodeKey("header.receiver", wire.receiver()));
+  if (receiver == Receiver::kMayBeAnyone && !wire.has_receiver()) {
+    header.receiver.node_id = raft::kAnyNode;
+  } else {
+    KVORUM_ASSIGN_OR_RETURN(header.receiver, DecodeKey("header.receiver", wire.receiver()));
+  }
   header.cluster_id = wire.cluster_id();
   header.generation = wire.generation();
   header.client_endpoint = wire.client_endpoint();
@@ -109,7 +128,9 @@ void EncodeHeader(const raft::RequestHeader& header, v1::RaftRequestHeader& wire
   wire.set_cluster_id(header.cluster_id);
   wire.set_generation(header.generation);
   EncodeKey(header.sender, *wire.mutable_sender());
-  EncodeKey(header.receiver, *wire.mutable_receiver());
+  if (header.receiver.node_id != raft::kAnyNode) {
+    EncodeKey(header.receiver, *wire.mutable_receiver());
+  }
   wire.set_client_endpoint(header.client_endpoint);
   wire.set_min_metadata_level(header.min_metadata_level);
   wire.set_max_metadata_level(header.max_metadata_level);
@@ -139,6 +160,8 @@ v1::RaftError EncodeError(raft::RaftError error) {
       return v1::RAFT_ERROR_SNAPSHOT_NOT_FOUND;
     case raft::RaftError::kPositionOutOfRange:
       return v1::RAFT_ERROR_POSITION_OUT_OF_RANGE;
+    case raft::RaftError::kRequestTimedOut:
+      return v1::RAFT_ERROR_REQUEST_TIMED_OUT;
   }
   return v1::RAFT_ERROR_INVALID_REQUEST;
 }
@@ -167,6 +190,8 @@ absl::StatusOr<raft::RaftError> DecodeError(v1::RaftError error) {
       return raft::RaftError::kSnapshotNotFound;
     case v1::RAFT_ERROR_POSITION_OUT_OF_RANGE:
       return raft::RaftError::kPositionOutOfRange;
+    case v1::RAFT_ERROR_REQUEST_TIMED_OUT:
+      return raft::RaftError::kRequestTimedOut;
     default:  // an error of a newer release; open enums have no exhaustive switch
       return Refuse("header.error", fmt::format("{} is unknown", static_cast<int>(error)));
   }
@@ -187,6 +212,18 @@ absl::StatusOr<raft::ResponseHeader> DecodeHeader(const v1::RaftResponseHeader& 
       CheckLength("header.client_endpoint", wire.client_endpoint(), kMaxPeerEndpointBytes));
   header.client_endpoint = wire.client_endpoint();
   KVORUM_RETURN_IF_ERROR(DecodeLevels(wire, header));
+  if (wire.has_leader_address()) {
+    const v1::ControllerAddress& leader = wire.leader_address();
+    raft::Voter voter;
+    KVORUM_ASSIGN_OR_RETURN(voter.key, DecodeKey("header.leader_address", leader.key()));
+    KVORUM_ASSIGN_OR_RETURN(voter.address,
+                            DecodeAddress("header.leader_address", leader.host(), leader.port()));
+    if (header.leader_id != voter.key.node_id) {
+      return Refuse("header.leader_address", fmt::format("is of node {}, the leader is {}",
+                                                         voter.key.node_id, wire.leader_id()));
+    }
+    header.leader_voter = std::move(voter);
+  }
   return header;
 }
 
@@ -197,6 +234,12 @@ void EncodeHeader(const raft::ResponseHeader& header, v1::RaftResponseHeader& wi
   wire.set_client_endpoint(header.client_endpoint);
   wire.set_min_metadata_level(header.min_metadata_level);
   wire.set_max_metadata_level(header.max_metadata_level);
+  if (header.leader_voter.has_value()) {
+    v1::ControllerAddress& leader = *wire.mutable_leader_address();
+    EncodeKey(header.leader_voter->key, *leader.mutable_key());
+    leader.set_host(header.leader_voter->address.host);
+    leader.set_port(header.leader_voter->address.port);
+  }
 }
 
 absl::StatusOr<SnapshotId> DecodeSnapshotId(std::string_view field, const v1::SnapshotId& wire) {
@@ -272,12 +315,20 @@ absl::StatusOr<raft::BeginQuorumEpochRequest> Decode(const v1::BeginQuorumEpochR
   KVORUM_ASSIGN_OR_RETURN(request.header, DecodeHeader(wire.header()));
   KVORUM_ASSIGN_OR_RETURN(request.leader_epoch,
                           DecodeEpoch("leader_epoch", wire.leader_epoch(), 1));
+  if (!wire.leader_host().empty()) {
+    KVORUM_ASSIGN_OR_RETURN(request.leader_address,
+                            DecodeAddress("leader_host", wire.leader_host(), wire.leader_port()));
+  }
   return request;
 }
 
 void Encode(const raft::BeginQuorumEpochRequest& request, v1::BeginQuorumEpochRequest& wire) {
   EncodeHeader(request.header, *wire.mutable_header());
   wire.set_leader_epoch(request.leader_epoch.value());
+  if (request.leader_address.has_value()) {
+    wire.set_leader_host(request.leader_address->host);
+    wire.set_leader_port(request.leader_address->port);
+  }
 }
 
 absl::StatusOr<raft::BeginQuorumEpochResponse> Decode(const v1::BeginQuorumEpochResponse& wire) {
@@ -304,6 +355,7 @@ absl::StatusOr<raft::EndQuorumEpochRequest> Decode(const v1::EndQuorumEpochReque
     KVORUM_ASSIGN_OR_RETURN(const ReplicaKey key, DecodeKey("preferred_candidates", candidate));
     request.preferred_candidates.push_back(key);
   }
+  request.is_transfer = wire.transfer();
   return request;
 }
 
@@ -313,6 +365,7 @@ void Encode(const raft::EndQuorumEpochRequest& request, v1::EndQuorumEpochReques
   for (const ReplicaKey& candidate : request.preferred_candidates) {
     EncodeKey(candidate, *wire.add_preferred_candidates());
   }
+  wire.set_transfer(request.is_transfer);
 }
 
 absl::StatusOr<raft::EndQuorumEpochResponse> Decode(const v1::EndQuorumEpochResponse& wire) {
@@ -327,7 +380,7 @@ void Encode(const raft::EndQuorumEpochResponse& response, v1::EndQuorumEpochResp
 
 absl::StatusOr<raft::FetchRequest> Decode(const v1::FetchRequest& wire) {
   raft::FetchRequest request;
-  KVORUM_ASSIGN_OR_RETURN(request.header, DecodeHeader(wire.header()));
+  KVORUM_ASSIGN_OR_RETURN(request.header, DecodeHeader(wire.header(), Receiver::kMayBeAnyone));
   KVORUM_ASSIGN_OR_RETURN(request.current_leader_epoch,
                           DecodeEpoch("current_leader_epoch", wire.current_leader_epoch()));
   KVORUM_ASSIGN_OR_RETURN(request.fetch_offset, DecodeOffset("fetch_offset", wire.fetch_offset()));
@@ -456,6 +509,32 @@ void Encode(const raft::FetchSnapshotResponse& response, v1::FetchSnapshotRespon
     wire.set_manifest(EncodeManifest(response.manifest));
     wire.set_chunk(response.chunk);
   }
+}
+
+absl::StatusOr<raft::UpdateVoterRequest> Decode(const v1::UpdateRaftVoterRequest& wire) {
+  raft::UpdateVoterRequest request;
+  KVORUM_ASSIGN_OR_RETURN(request.header, DecodeHeader(wire.header()));
+  KVORUM_ASSIGN_OR_RETURN(request.current_leader_epoch,
+                          DecodeEpoch("current_leader_epoch", wire.current_leader_epoch()));
+  KVORUM_ASSIGN_OR_RETURN(request.address, DecodeAddress("host", wire.host(), wire.port()));
+  return request;
+}
+
+void Encode(const raft::UpdateVoterRequest& request, v1::UpdateRaftVoterRequest& wire) {
+  EncodeHeader(request.header, *wire.mutable_header());
+  wire.set_current_leader_epoch(request.current_leader_epoch.value());
+  wire.set_host(request.address.host);
+  wire.set_port(request.address.port);
+}
+
+absl::StatusOr<raft::UpdateVoterResponse> Decode(const v1::UpdateRaftVoterResponse& wire) {
+  raft::UpdateVoterResponse response;
+  KVORUM_ASSIGN_OR_RETURN(response.header, DecodeHeader(wire.header()));
+  return response;
+}
+
+void Encode(const raft::UpdateVoterResponse& response, v1::UpdateRaftVoterResponse& wire) {
+  EncodeHeader(response.header, *wire.mutable_header());
 }
 
 }  // namespace kvorum::rpc

@@ -13,6 +13,7 @@ namespace kvorum::rpc {
 
 inline constexpr size_t kMaxPeerClusterIdBytes = 128;
 inline constexpr size_t kMaxPeerEndpointBytes = 300;
+inline constexpr size_t kMaxPeerHostBytes = 255;
 inline constexpr int kMaxPreferredCandidates = 64;
 // What a requester may ask for at most; more is cut, not refused.
 inline constexpr uint32_t kMaxFetchWaitMs = 300'000;
@@ -28,6 +29,8 @@ absl::StatusOr<raft::FetchRequest> Decode(const v1::FetchRequest& wire);
 absl::StatusOr<raft::FetchResponse> Decode(const v1::FetchResponse& wire);
 absl::StatusOr<raft::FetchSnapshotRequest> Decode(const v1::FetchSnapshotRequest& wire);
 absl::StatusOr<raft::FetchSnapshotResponse> Decode(const v1::FetchSnapshotResponse& wire);
+absl::StatusOr<raft::UpdateVoterRequest> Decode(const v1::UpdateRaftVoterRequest& wire);
+absl::StatusOr<raft::UpdateVoterResponse> Decode(const v1::UpdateRaftVoterResponse& wire);
 
 void Encode(const raft::VoteRequest& request, v1::VoteRequest& wire);
 void Encode(const raft::VoteResponse& response, v1::VoteResponse& wire);
@@ -39,5 +42,7 @@ void Encode(const raft::FetchRequest& request, v1::FetchRequest& wire);
 void Encode(const raft::FetchResponse& response, v1::FetchResponse& wire);
 void Encode(const raft::FetchSnapshotRequest& request, v1::FetchSnapshotRequest& wire);
 void Encode(const raft::FetchSnapshotResponse& response, v1::FetchSnapshotResponse& wire);
+void Encode(const raft::UpdateVoterRequest& request, v1::UpdateRaftVoterRequest& wire);
+void Encode(const raft::UpdateVoterResponse& response, v1::UpdateRaftVoterResponse& wire);
 
 }  // namespace kvorum::rpc

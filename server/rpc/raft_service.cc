@@ -74,4 +74,10 @@ grpc::ServerUnaryReactor* RaftServiceImpl::ReadBarrier(grpc::CallbackServerConte
   return reactor;
 }
 
+grpc::ServerUnaryReactor* RaftServiceImpl::UpdateRaftVoter(
+    grpc::CallbackServerContext* context, const v1::UpdateRaftVoterRequest* request,
+    v1::UpdateRaftVoterResponse* response) {
+  return Handle<raft::UpdateVoterResponse>(runner_, context, request, response);
+}
+
 }  // namespace kvorum::rpc

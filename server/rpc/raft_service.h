@@ -30,6 +30,9 @@ class RaftServiceImpl final : public v1::RaftService::CallbackService {
   grpc::ServerUnaryReactor* ReadBarrier(grpc::CallbackServerContext* context,
                                         const v1::ReadBarrierRequest* request,
                                         v1::ReadBarrierResponse* response) override;
+  grpc::ServerUnaryReactor* UpdateRaftVoter(grpc::CallbackServerContext* context,
+                                            const v1::UpdateRaftVoterRequest* request,
+                                            v1::UpdateRaftVoterResponse* response) override;
 
  private:
   NodeRunner& runner_;

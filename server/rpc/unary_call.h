@@ -71,6 +71,26 @@ class UnaryCalls {
     return reactor;
   }
 
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* QuorumChange(std::string_view method,
+                                         grpc::CallbackServerContext* context,
+                                         const Request* request, Response* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitQuorumChange(Take(request), DeadlineFromSystemTime(context->deadline()),
+                               Replier<QuorumReply>(method, reactor, response));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* DescribeCluster(std::string_view method,
+                                            grpc::CallbackServerContext* context,
+                                            const v1::DescribeClusterRequest* request,
+                                            v1::DescribeClusterResponse* response) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    runner_.SubmitDescribeCluster(Take(request),
+                                  Replier<v1::DescribeClusterResponse>(method, reactor, response));
+    return reactor;
+  }
+
   grpc::ServerUnaryReactor* TriggerSnapshot(std::string_view method,
                                             grpc::CallbackServerContext* context,
                                             const v1::TriggerSnapshotRequest* request,

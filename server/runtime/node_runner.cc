@@ -101,6 +101,23 @@ void NodeRunner::SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
          });
 }
 
+void NodeRunner::SubmitDescribeCluster(v1::DescribeClusterRequest request,
+                                       Node::Done<v1::DescribeClusterResponse> done) {
+  Submit(Lane::kUrgent, std::move(done),
+         [this, request = std::move(request)](Now now, auto& reply) {
+           node_->HandleDescribeCluster(now, request, std::move(reply));
+         });
+}
+
+void NodeRunner::SubmitQuorumChange(QuorumCommand command, TimePoint deadline,
+                                    Node::Done<QuorumReply> done) {
+  // Urgent: an overloaded leader is one that is to be moved.
+  Submit(Lane::kUrgent, std::move(done),
+         [this, command = std::move(command), deadline](Now now, auto& reply) mutable {
+           node_->HandleQuorumChange(now, command, deadline, std::move(reply));
+         });
+}
+
 void NodeRunner::SubmitTriggerSnapshot(v1::TriggerSnapshotRequest request,
                                        Node::Done<v1::TriggerSnapshotResponse> done) {
   Submit(Lane::kUrgent, std::move(done),

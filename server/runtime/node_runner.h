@@ -62,6 +62,9 @@ class NodeRunner : public PeerResponses,
                           Node::Done<controller::BrokerReportReply> done);
   void SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
                             Node::Done<v1::DescribeQuorumResponse> done);
+  void SubmitDescribeCluster(v1::DescribeClusterRequest request,
+                             Node::Done<v1::DescribeClusterResponse> done);
+  void SubmitQuorumChange(QuorumCommand command, TimePoint deadline, Node::Done<QuorumReply> done);
   void SubmitTriggerSnapshot(v1::TriggerSnapshotRequest request,
                              Node::Done<v1::TriggerSnapshotResponse> done);
   // An error means that `done` will not be called.

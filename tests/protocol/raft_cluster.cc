@@ -40,7 +40,7 @@ std::string RequestText(const RaftRequest& request) {
                    for (const ReplicaKey& key : r.preferred_candidates) {
                      text += fmt::format(" successor={}", key.node_id);
                    }
-                   return text;
+                   return text + (r.is_transfer ? " transfer" : "");
                  },
                  [](const FetchRequest& r) {
                    return fmt::format("fetch epoch={} at={}/{}{}", r.current_leader_epoch,
@@ -50,6 +50,10 @@ std::string RequestText(const RaftRequest& request) {
                  [](const FetchSnapshotRequest& r) {
                    return fmt::format("fetch_snapshot epoch={} {} position={}",
                                       r.current_leader_epoch, r.snapshot_id, r.position);
+                 },
+                 [](const UpdateVoterRequest& r) {
+                   return fmt::format("update_voter epoch={} {}:{}", r.current_leader_epoch,
+                                      r.address.host, r.address.port);
                  }},
       request);
 }
@@ -85,6 +89,9 @@ std::string ResponseText(const RaftResponse& response) {
                  [](const FetchSnapshotResponse& r) {
                    return fmt::format("fetch_snapshot_answer {} {} position={} chunk={}",
                                       ErrorText(r.header), r.manifest.id, r.position, r.chunk);
+                 },
+                 [](const UpdateVoterResponse& r) {
+                   return fmt::format("update_voter_answer {}", ErrorText(r.header));
                  }},
       response);
 }
@@ -102,6 +109,7 @@ std::string ToText(const TestMessage& message) {
 TestCluster::TestCluster(int voters, int observers) {
   const VoterSet set = VotersUpTo(voters);
   for (int id = 1; id <= voters + observers; ++id) {
+    ports_[VoterOf(id).address.port] = id;
     nodes_[id] =
         std::make_unique<TestNode>(id, set, TestDisk{}, now_, static_cast<uint64_t>(1000 * id));
   }
@@ -111,8 +119,9 @@ void TestCluster::Collect() {
   for (auto& [id, node] : nodes_) {
     for (SendRequest& send : node->TakeSends()) {
       TestMessage message{.from = id,
-                          .to = send.to.key.node_id.value(),
+                          .to = At(send.to.address),
                           .id = send.id,
+                          .sent_to = send.to.key.node_id,
                           .fails_at = now_ + send.timeout,
                           .body = send.request};
       unanswered_.push_back(message);
@@ -124,6 +133,7 @@ void TestCluster::Collect() {
       messages_.push_back(TestMessage{.from = id,
                                       .to = request.mapped().from,
                                       .id = request.mapped().id,
+                                      .sent_to = request.mapped().sent_to,
                                       .fails_at = kNever,
                                       .body = std::move(response)});
     }
@@ -190,9 +200,9 @@ void TestCluster::Deliver(TestMessage message) {
   if (!is_up(message.to)) {
     if (is_request && is_up(message.from)) {
       forget(message.from);
-      Step(message.from,
-           RequestFailed{
-               .to = NodeId(message.to), .id = message.id, .failure = SendFailure::kRefused});
+      Step(
+          message.from,
+          RequestFailed{.to = message.sent_to, .id = message.id, .failure = SendFailure::kRefused});
     }
     return;
   }
@@ -205,7 +215,7 @@ void TestCluster::Deliver(TestMessage message) {
     receiver.Step(RequestReceived{.token = token, .request = request});
   } else {
     forget(message.to);
-    Step(message.to, ResponseReceived{.from = NodeId(message.from),
+    Step(message.to, ResponseReceived{.from = message.sent_to,
                                       .id = message.id,
                                       .response = std::get<RaftResponse>(message.body)});
   }
@@ -245,8 +255,7 @@ void TestCluster::FailExpired() {
     });
     if (is_up(request.from)) {
       Step(request.from,
-           RequestFailed{
-               .to = NodeId(request.to), .id = request.id, .failure = SendFailure::kOther});
+           RequestFailed{.to = request.sent_to, .id = request.id, .failure = SendFailure::kOther});
     }
   }
 }
@@ -291,6 +300,54 @@ bool TestCluster::RunUntil(const std::function<bool()>& done, Duration limit) {
   }
 }
 
+int TestCluster::At(const PeerAddress& address) const {
+  const auto it = ports_.find(address.port);
+  return it == ports_.end() ? 0 : it->second;
+}
+
+TestNode& TestCluster::AddJoiner(int id, uint8_t disk) {
+  RaftConfig config = TestConfig(id, VoterSet());
+  config.self = KeyOf(id, disk);
+  for (const auto& [port, other] : ports_) {
+    config.bootstrap_servers.push_back({.host = "controller", .port = port});
+  }
+  ports_[VoterOf(id).address.port] = id;
+  nodes_[id] =
+      std::make_unique<TestNode>(id, std::move(config), now_, static_cast<uint64_t>(1000 * id));
+  Collect();
+  return node(id);
+}
+
+TestNode& TestCluster::ReplaceDisk(int id, uint8_t disk) {
+  KVORUM_CHECK(down_.erase(id) == 1, "node {} is not down", id);
+  return AddJoiner(id, disk);
+}
+
+void TestCluster::MoveTo(int id, uint16_t port) {
+  std::erase_if(ports_, [&](const auto& entry) { return entry.second == id; });
+  ports_[port] = id;
+}
+
+ChangeError TestCluster::Change(VoterChangeKind kind, const Voter& voter) {
+  const int leader = RunUntilLeader().value();
+  node(leader).set_now(now_);
+  const ChangeToken token = node(leader).Change(kind, voter);
+  std::optional<QuorumChangeDone> done;
+  RunUntil([&] {
+    done = node(leader).TakeChange(token);
+    return done.has_value();
+  });
+  KVORUM_CHECK(done.has_value(), "change of {} is not answered", voter.key);
+  return done->error;
+}
+
+bool TestCluster::RunUntilVoters(const std::vector<int>& ids) {
+  return RunUntil([&] {
+    const std::optional<int> leader = Leader();
+    return leader.has_value() && node(*leader).Describe().committed_voters == VotersOf(ids);
+  });
+}
+
 void TestCluster::Crash(int id) {
   Collect();
   down_.insert(id);
@@ -310,7 +367,7 @@ void TestCluster::Crash(int id) {
       return m.from == request.from && m.id == request.id;
     });
     Step(request.from,
-         RequestFailed{.to = NodeId(id), .id = request.id, .failure = SendFailure::kOther});
+         RequestFailed{.to = request.sent_to, .id = request.id, .failure = SendFailure::kOther});
   }
   std::erase_if(inbound_, [&](const auto& entry) { return entry.first.first == id; });
 }

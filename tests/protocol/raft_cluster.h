@@ -16,7 +16,8 @@ namespace kvorum::raft {
 struct TestMessage {
   int from = 0;
   int to = 0;
-  CorrelationId id;    // of the request, at its sender
+  CorrelationId id;  // of the request, at its sender
+  NodeId sent_to;    // what the sender calls the other end: no node's id if it knew an address only
   TimePoint fails_at;  // requests only
   std::variant<RaftRequest, RaftResponse> body;
 };
@@ -60,6 +61,17 @@ class TestCluster {
   void Timeout(int id);  // fires the node's next deadline
   void SetAutoSync(bool on);
 
+  // A node that was formatted to join: it knows addresses of the others only.
+  TestNode& AddJoiner(int id, uint8_t disk = 0);
+  // The disk of a node that is down is replaced: it comes back as a joiner.
+  TestNode& ReplaceDisk(int id, uint8_t disk);
+  // From now on the node is reached at `port` only.
+  void MoveTo(int id, uint16_t port);
+  // Changes the voters by the leader, and runs until that is answered.
+  ChangeError Change(VoterChangeKind kind, const Voter& voter);
+  // Until all voters of the leader's newest set are `ids` and that is committed.
+  bool RunUntilVoters(const std::vector<int>& ids);
+
   void Crash(int id);
   void Restart(int id);
   void Cut(int a, int b);  // one direction: a's messages do not reach b
@@ -73,12 +85,15 @@ class TestCluster {
  private:
   void Deliver(TestMessage message);
   void FailExpired();
+  // Who listens at an address; 0: nobody.
+  int At(const PeerAddress& address) const;
   TimePoint NextEvent() const;
 
   TimePoint now_;
   uint64_t last_token_ = 0;
   std::map<int, std::unique_ptr<TestNode>> nodes_;
-  std::set<int> down_;
+  std::map<uint16_t, int> ports_;
+  std::set<int> down_ = {0};  // 0: nobody
   std::set<std::pair<int, int>> cut_;
   std::deque<TestMessage> messages_;
   std::vector<TestMessage> unanswered_;                          // requests that wait for an answer

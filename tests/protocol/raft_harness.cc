@@ -27,9 +27,19 @@ ReplicaKey KeyOf(int id, uint8_t disk) {
   return ReplicaKey{.node_id = NodeId(id), .directory_id = Uuid(bytes)};
 }
 
-Voter VoterOf(int id) {
-  return Voter{.key = KeyOf(id),
-               .address = {.host = "controller", .port = static_cast<uint16_t>(7400 + id)}};
+constexpr uint16_t kFirstPort = 7400;
+
+Voter VoterOf(int id, uint8_t disk) {
+  return Voter{.key = KeyOf(id, disk),
+               .address = {.host = "controller", .port = static_cast<uint16_t>(kFirstPort + id)}};
+}
+
+VoterSet VotersOf(const std::vector<int>& ids) {
+  std::vector<Voter> voters;
+  for (const int id : ids) {
+    voters.push_back(VoterOf(id));
+  }
+  return VoterSet(std::move(voters));
 }
 
 VoterSet VotersUpTo(int count) {
@@ -52,12 +62,68 @@ RaftConfig TestConfig(int id, const VoterSet& voters) {
   return config;
 }
 
-std::string VotersText(const VoterSet& voters) {
-  std::vector<int> ids;
+std::string ToText(const VoterSet& voters) {
+  std::vector<std::string> texts;
   for (const auto& [id, voter] : voters.voters()) {
-    ids.push_back(id.value());
+    std::string text = fmt::format("{}", id);
+    if (const int disk = voter.key.directory_id.ToBytes()[1]; disk != 0) {
+      text += fmt::format(".{}", disk);
+    }
+    if (voter.address.port != kFirstPort + id.value()) {
+      text += fmt::format(":{}", voter.address.port);
+    }
+    texts.push_back(std::move(text));
   }
-  return fmt::format(" voters={}", fmt::join(ids, ","));
+  return fmt::format("{}", fmt::join(texts, ","));
+}
+
+std::string ToText(ChangeError error) {
+  switch (error) {
+    case ChangeError::kNone:
+      return "done";
+    case ChangeError::kNotLeader:
+      return "not_leader";
+    case ChangeError::kNothingCommitted:
+      return "nothing_committed";
+    case ChangeError::kChangePending:
+      return "change_pending";
+    case ChangeError::kDuplicateVoter:
+      return "duplicate_voter";
+    case ChangeError::kVoterNotFound:
+      return "voter_not_found";
+    case ChangeError::kLastVoter:
+      return "last_voter";
+    case ChangeError::kTooManyVoters:
+      return "too_many_voters";
+    case ChangeError::kQuorumAtRisk:
+      return "quorum_at_risk";
+    case ChangeError::kNotCaughtUp:
+      return "not_caught_up";
+    case ChangeError::kUnreachable:
+      return "unreachable";
+    case ChangeError::kOtherReplica:
+      return "other_replica";
+    case ChangeError::kTimedOut:
+      return "timed_out";
+    case ChangeError::kUnknown:
+      return "unknown";
+    case ChangeError::kOtherLeader:
+      return "other_leader";
+  }
+  return "?";
+}
+
+Voter ParseVoter(const std::string& text) {
+  const size_t dot = text.find('.');
+  const size_t colon = text.find(':');
+  Voter voter =
+      VoterOf(std::stoi(text), dot == std::string::npos
+                                   ? uint8_t{0}
+                                   : static_cast<uint8_t>(std::stoi(text.substr(dot + 1))));
+  if (colon != std::string::npos) {
+    voter.address.port = static_cast<uint16_t>(std::stoi(text.substr(colon + 1)));
+  }
+  return voter;
 }
 
 std::shared_ptr<const std::string> EncodeControlText(const EpochStartRecords& records) {
@@ -68,13 +134,13 @@ std::shared_ptr<const std::string> EncodeControlText(const EpochStartRecords& re
   std::string text =
       fmt::format("leader={} granting={}", records.leader_id, fmt::join(granting, ","));
   if (records.voter_set.has_value()) {
-    text += VotersText(*records.voter_set);
+    text += *EncodeVotersText(*records.voter_set);
   }
   return std::make_shared<const std::string>(std::move(text));
 }
 
 std::shared_ptr<const std::string> EncodeVotersText(const VoterSet& voters) {
-  return std::make_shared<const std::string>(VotersText(voters));
+  return std::make_shared<const std::string>(" voters=" + ToText(voters));
 }
 
 std::optional<VoterSet> DecodeControlText(std::string_view payload) {
@@ -86,7 +152,7 @@ std::optional<VoterSet> DecodeControlText(std::string_view payload) {
   std::istringstream ids(std::string(payload.substr(at + kKey.size())));
   std::vector<Voter> voters;
   for (std::string id; std::getline(ids, id, ',');) {
-    voters.push_back(VoterOf(std::stoi(id)));
+    voters.push_back(ParseVoter(id));
   }
   return VoterSet(std::move(voters));
 }
@@ -159,12 +225,22 @@ TestNode::TestNode(int id, const VoterSet& voters, TestDisk disk, TimePoint now,
   Collect();
 }
 
+TestNode::TestNode(int id, RaftConfig config, TimePoint now, uint64_t seed)
+    : id_(id),
+      config_(std::move(config)),
+      now_(now),
+      seed_(seed),
+      core_(std::make_unique<RaftCore>(config_, disk_.Recover(), Random(seed_), now_)) {
+  Collect();
+}
+
 void TestNode::CrashAndRestart() {
   unsynced_.clear();
   sends_.clear();
   replies_.clear();
   reads_.clear();
   leadership_.clear();
+  changes_.clear();
   incoming_ = {};
   stored_.clear();
   memory_ = disk_;
@@ -282,6 +358,7 @@ void TestNode::Collect() {
     replies_.emplace_back(reply.token, std::move(reply.response));
   }
   reads_.insert(reads_.end(), effects.reads.begin(), effects.reads.end());
+  changes_.insert(changes_.end(), effects.changes.begin(), effects.changes.end());
   leadership_.insert(leadership_.end(), effects.leadership.begin(), effects.leadership.end());
   traces_.insert(traces_.end(), effects.traces.begin(), effects.traces.end());
 }
@@ -338,6 +415,34 @@ void TestNode::Append(const std::string& payload) {
   Step(AppendRecords{.epoch = epoch(),
                      .record_count = 1,
                      .payload = std::make_shared<const std::string>(payload)});
+}
+
+ChangeToken TestNode::Change(VoterChangeKind kind, const Voter& voter, TimePoint deadline,
+                             bool is_dry_run) {
+  const ChangeToken token(++last_token_);
+  Step(ChangeVoters{.token = token,
+                    .kind = kind,
+                    .voter = voter,
+                    .deadline = deadline,
+                    .is_dry_run = is_dry_run});
+  return token;
+}
+
+ChangeToken TestNode::Transfer(int target, TimePoint deadline) {
+  const ChangeToken token(++last_token_);
+  Step(TransferLeadership{.token = token, .target = NodeId(target), .deadline = deadline});
+  return token;
+}
+
+std::optional<QuorumChangeDone> TestNode::TakeChange(ChangeToken token) {
+  const auto it = std::find_if(changes_.begin(), changes_.end(),
+                               [&](const auto& change) { return change.token == token; });
+  if (it == changes_.end()) {
+    return std::nullopt;
+  }
+  QuorumChangeDone done = std::move(*it);
+  changes_.erase(it);
+  return done;
 }
 
 std::vector<std::string> TestNode::Payloads() const {

@@ -17,11 +17,16 @@ using std::chrono::milliseconds;
 
 // Replica `id` of the test quorum and a second disk of the same node.
 ReplicaKey KeyOf(int id, uint8_t disk = 0);
-Voter VoterOf(int id);
+Voter VoterOf(int id, uint8_t disk = 0);
 VoterSet VotersUpTo(int count);
+VoterSet VotersOf(const std::vector<int>& ids);
+// "1,2,4"; of another disk or port: "4.1", "4:9000", "4.1:9000".
+std::string ToText(const VoterSet& voters);
 RaftConfig TestConfig(int id, const VoterSet& voters);
 
-// Control batches as text: "leader=1 granting=1,2 voters=1,2,3".
+std::string ToText(ChangeError error);
+
+// Control batches as text: "leader=1 granting=1,2 voters=1,2,3", or " voters=1,2,3,4".
 std::shared_ptr<const std::string> EncodeControlText(const EpochStartRecords& records);
 std::shared_ptr<const std::string> EncodeVotersText(const VoterSet& voters);
 std::optional<VoterSet> DecodeControlText(std::string_view payload);
@@ -54,6 +59,8 @@ class TestNode {
  public:
   TestNode(int id, const VoterSet& voters, TestDisk disk = {}, TimePoint now = TimePoint(),
            uint64_t seed = 1);
+  // With settings of its own, and maybe on another disk of node `id`.
+  TestNode(int id, RaftConfig config, TimePoint now = TimePoint(), uint64_t seed = 1);
 
   RaftCore& core() { return *core_; }
   const RaftCore& core() const { return *core_; }
@@ -84,6 +91,14 @@ class TestNode {
   void Respond(const SendRequest& request, RaftResponse response);
   void Fail(const SendRequest& request, SendFailure failure);
   void Append(const std::string& payload);
+
+  // --- the quorum ---
+  ChangeToken Change(VoterChangeKind kind, const Voter& voter, TimePoint deadline = kNever,
+                     bool is_dry_run = false);
+  ChangeToken Transfer(int target, TimePoint deadline = kNever);
+  std::optional<QuorumChangeDone> TakeChange(ChangeToken token);
+  // Changes the settings for the next start.
+  RaftConfig& config() { return config_; }
 
   // --- snapshots ---
   // One of everything below the high watermark, `chunks` long, as the state machine makes it.
@@ -153,6 +168,7 @@ class TestNode {
   std::vector<std::pair<RequestToken, RaftResponse>> replies_;
   std::vector<ReadConfirmed> reads_;
   std::vector<LeadershipChange> leadership_;
+  std::vector<QuorumChangeDone> changes_;
   std::vector<RaftTrace> traces_;
   TestSnapshot incoming_;
   std::deque<Event> stored_;  // completions of snapshot writes

@@ -49,6 +49,7 @@ class SimController {
   NodeId id() const { return identity_.voter.key.node_id; }
   const ReplicaKey& key() const { return identity_.voter.key; }
   bool is_voter() const { return identity_.is_voter; }
+  const raft::PeerAddress& address() const { return identity_.voter.address; }
   std::string client_endpoint() const;
   static std::optional<NodeId> ParseClientEndpoint(const std::string& endpoint);
   const LocalClock& clock() const { return clock_; }

@@ -69,12 +69,25 @@ NodeId SimNetwork::MaybeMisroute(NodeId to) {
   return others[random_.Below(others.size())];
 }
 
+NodeId SimNetwork::Resolve(const raft::Voter& to) const {
+  if (to.key.node_id >= NodeId{0}) {
+    return to.key.node_id;
+  }
+  for (const auto& [id, controller] : world_.controllers) {
+    if (controller->address() == to.address) {
+      return id;
+    }
+  }
+  return to.key.node_id;  // nobody is there
+}
+
 void SimNetwork::SendRequest(ProcessId from, raft::SendRequest request) {
   const auto call = std::make_shared<const Call>(Call{.from = from,
-                                                      .to = request.to.key.node_id,
+                                                      .to = Resolve(request.to),
+                                                      .sent_to = request.to.key.node_id,
                                                       .id = request.id,
                                                       .request = std::move(request.request)});
-  waiting_[{from, call->to}] = call->id;
+  waiting_[{from, call->sent_to}] = call->id;
   // Timed by the sender's own clock; the difference does not matter here.
   world_.queue.After(request.timeout, [this, call] { FailOnTimeout(call); });
   Carry(from.node, call->to, [this, call] { Deliver(call); });
@@ -151,13 +164,13 @@ void SimNetwork::DeliverResponse(const CallPtr& call, const raft::RaftResponse& 
     return;
   }
   TakeWaiting(*call);
-  process->Post([process, to = call->to, id = call->id, response](Now now) {
+  process->Post([process, to = call->sent_to, id = call->id, response](Now now) {
     process->node().HandleRaftResponse(now, to, id, response);
   });
 }
 
 bool SimNetwork::TakeWaiting(const Call& call) {
-  const auto it = waiting_.find({call.from, call.to});
+  const auto it = waiting_.find({call.from, call.sent_to});
   if (it == waiting_.end() || it->second != call.id) {
     return false;
   }
@@ -171,7 +184,7 @@ void SimNetwork::Refuse(const CallPtr& call) {
     return;
   }
   process->Post([process, call](Now now) {
-    process->node().HandleSendFailure(now, call->to, call->id, raft::SendFailure::kRefused);
+    process->node().HandleSendFailure(now, call->sent_to, call->id, raft::SendFailure::kRefused);
   });
 }
 
@@ -181,7 +194,7 @@ void SimNetwork::FailOnTimeout(const CallPtr& call) {
     return;
   }
   process->Post([process, call](Now now) {
-    process->node().HandleSendFailure(now, call->to, call->id, raft::SendFailure::kOther);
+    process->node().HandleSendFailure(now, call->sent_to, call->id, raft::SendFailure::kOther);
   });
 }
 

@@ -39,6 +39,7 @@ class SimNetwork {
   struct Call {
     ProcessId from;
     NodeId to;
+    NodeId sent_to;  // what the sender calls it: no node's id if it knows the address only
     raft::CorrelationId id;
     raft::RaftRequest request;
   };
@@ -59,6 +60,8 @@ class SimNetwork {
   // True, once, while the caller still waits for this very call.
   bool TakeWaiting(const Call& call);
   NodeId MaybeMisroute(NodeId to);
+  // The machine a request is meant for: by the address where the sender knows no id.
+  NodeId Resolve(const raft::Voter& to) const;
 
   World& world_;
   Random random_;

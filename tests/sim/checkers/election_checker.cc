@@ -15,6 +15,7 @@ Epoch EpochOf(const raft::RaftRequest& request) {
                         [](const raft::EndQuorumEpochRequest& r) { return r.leader_epoch; },
                         [](const raft::FetchRequest& r) { return r.current_leader_epoch; },
                         [](const raft::FetchSnapshotRequest& r) { return r.current_leader_epoch; },
+                        [](const raft::UpdateVoterRequest& r) { return r.current_leader_epoch; },
                     },
                     request);
 }

@@ -115,6 +115,39 @@ TEST_F(FormatTest, RefusesBadClusterIds) {
   }
 }
 
+TEST_F(FormatTest, PreparesANodeThatJoins) {
+  const auto formatted = Format({.data_dir = directory_,
+                                 .cluster_id = "c-1",
+                                 .node_id = 4,
+                                 .initial_voters = {},
+                                 .generation = 77});
+  ASSERT_TRUE(formatted.ok()) << formatted.status();
+  EXPECT_EQ(*ReadMetaProperties(directory_), *formatted);
+  EXPECT_EQ(formatted->generation, 77u);
+  EXPECT_FALSE(formatted->directory_id.is_zero()) << "one was drawn";
+  EXPECT_TRUE(formatted->initial_voters.empty());
+}
+
+TEST_F(FormatTest, GivesANodeThatJoinsTheDirectoryIdItIsTold) {
+  FormatRequest request{.data_dir = directory_,
+                        .cluster_id = "c-1",
+                        .node_id = 4,
+                        .initial_voters = {},
+                        .generation = 77,
+                        .directory_id = "no uuid"};
+  EXPECT_FALSE(Format(request).ok());
+  request.directory_id = kFirst;
+  request.generation = std::nullopt;
+  EXPECT_FALSE(Format(request).ok()) << "of which quorum?";
+  request.generation = 77;
+  request.node_id = -1;
+  EXPECT_FALSE(Format(request).ok());
+  request.node_id = 4;
+  const auto formatted = Format(request);
+  ASSERT_TRUE(formatted.ok()) << formatted.status();
+  EXPECT_EQ(formatted->directory_id, *Uuid::Parse(kFirst));
+}
+
 TEST(RandomIdTest, DrawsVersionFourUuidsThatDiffer) {
   const std::string id = RandomId();
   EXPECT_TRUE(Uuid::Parse(id).has_value()) << id;

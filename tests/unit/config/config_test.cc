@@ -171,6 +171,27 @@ TEST(ConfigTest, SessionTimeoutBelowTheFetchTimeoutNamesBothKeys) {
   EXPECT_THAT(message, HasSubstr("quorum-fetch-timeout-ms (1500)"));
 }
 
+TEST(ConfigTest, BootstrapServersAreAListOfAddresses) {
+  ConfigInputs inputs;
+  inputs.flags = {{"quorum-bootstrap-servers", "c1:7401,[::1]:7402"}};
+  const auto loaded = MergeConfig(inputs);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.quorum_bootstrap_servers,
+            (std::vector<HostPort>{{"c1", 7401}, {"::1", 7402}}));
+  for (const std::string bad : {"c1", "c1:0", "0.0.0.0:7401", "c1:7401,c2", "c1:7401;c2:7401"}) {
+    inputs.flags = {{"quorum-bootstrap-servers", bad}};
+    EXPECT_THAT(MessageOf(MergeConfig(inputs)), HasSubstr("quorum-bootstrap-servers")) << bad;
+  }
+}
+
+TEST(ConfigTest, OthersMustBeAbleToReachWhatIsAdvertisedToThem) {
+  for (const std::string bad : {"0.0.0.0:7401", "c1:0"}) {
+    ConfigInputs inputs;
+    inputs.flags = {{"controller-advertised", bad}};
+    EXPECT_THAT(MessageOf(MergeConfig(inputs)), HasSubstr("controller-advertised")) << bad;
+  }
+}
+
 TEST(ConfigTest, ListenersOnOneAddressAreRefused) {
   ConfigInputs inputs;
   inputs.flags = {{"client-listener", "0.0.0.0:7401"}, {"controller-listener", "127.0.0.1:7401"}};

@@ -184,6 +184,20 @@ class TestCluster {
       Start(id);
     }
   }
+  // A further machine, formatted to join: it is told the address of node 1 only. Returns its id.
+  int32_t StartJoiner() {
+    disks_.push_back(std::make_unique<MemoryDisk>(kTestCluster));
+    machines_.emplace_back();
+    const int32_t id = size();
+    NodeConfig config = base_config;
+    config.raft.self = TestVoter(id).key;
+    config.raft.bootstrap_voters = {};
+    config.raft.bootstrap_servers = {TestVoter(1).address};
+    config.client_endpoint = "client-" + std::to_string(id) + ":9000";
+    machines_[Index(id)] =
+        std::make_unique<TestController>(std::move(config), *disks_[Index(id)], now);
+    return id;
+  }
   // The process dies; of its unfinished writes none has reached the disk.
   void Kill(int32_t id) {
     machines_[Index(id)]->storage().Crash();
@@ -279,6 +293,13 @@ class TestCluster {
     at(id).node().HandleCommand(now, command, deadline, Into(answer));
     return answer;
   }
+  std::shared_ptr<Answer<QuorumReply>> ChangeQuorum(int32_t id, const QuorumCommand& command,
+                                                    TimePoint deadline = kNever) {
+    auto answer = std::make_shared<Answer<QuorumReply>>();
+    at(id).node().HandleQuorumChange(now, command, deadline, Into(answer));
+    at(id).node().Execute(now);
+    return answer;
+  }
   QueryAnswer Query(int32_t id, const controller::Query& query, TimePoint deadline = kNever) {
     auto answer = std::make_shared<Answer<controller::QueryReply>>();
     at(id).node().HandleQuery(now, query, Into(answer), deadline);
@@ -308,6 +329,17 @@ class TestCluster {
  private:
   static size_t Index(int32_t id) { return static_cast<size_t>(id - 1); }
 
+  // The machine a request is for, by the address where the sender knows no id; 0: nobody.
+  int32_t Resolve(const raft::Voter& voter) const {
+    for (int32_t id = 1; id <= size(); ++id) {
+      if (voter.key.node_id == NodeId(id) ||
+          (voter.key.node_id < NodeId(0) && voter.address == TestVoter(id).address)) {
+        return id;
+      }
+    }
+    return 0;
+  }
+
   bool Deliver(TestController& from) {
     const bool any = !from.sent.empty();
     while (!from.sent.empty()) {
@@ -318,16 +350,18 @@ class TestCluster {
         held.emplace_back(sender, std::move(request));
         continue;
       }
-      const int32_t to = request.to.key.node_id.value();
-      if (!is_up(to)) {
-        from.node().HandleSendFailure(now, NodeId(to), request.id, raft::SendFailure::kOther);
+      const NodeId called = request.to.key.node_id;
+      const int32_t to = Resolve(request.to);
+      if (to == 0 || !is_up(to)) {
+        from.node().HandleSendFailure(now, called, request.id, raft::SendFailure::kOther);
         from.node().Execute(now);
         continue;
       }
-      at(to).node().HandleRaftRequest(now, std::move(request.request),
-                                      [this, sender, to, id = request.id](raft::RaftResponse r) {
-                                        responses_.push_back({sender, to, id, std::move(r)});
-                                      });
+      at(to).node().HandleRaftRequest(
+          now, std::move(request.request),
+          [this, sender, called, id = request.id](raft::RaftResponse r) {
+            responses_.push_back({sender, called.value(), id, std::move(r)});
+          });
       at(to).node().Execute(now);
     }
     return any;

@@ -185,11 +185,11 @@ TEST(TransitionsDeathTest, RefusesWhatMustNotHappen) {
   TestNode leader = NodeAt(Role::kLeader);
   TestNode observer(7, VotersUpTo(3));
   using ::testing::ExitedWithCode;
-  EXPECT_EXIT(BecomeFollower(state_of(follower), Epoch(3), NodeId(3)), ExitedWithCode(70),
+  EXPECT_EXIT(BecomeFollower(state_of(follower), Epoch(3), VoterOf(3)), ExitedWithCode(70),
               "leaders 2 and 3 in epoch 3");
-  EXPECT_EXIT(BecomeFollower(state_of(follower), Epoch(2), NodeId(3)), ExitedWithCode(70),
+  EXPECT_EXIT(BecomeFollower(state_of(follower), Epoch(2), VoterOf(3)), ExitedWithCode(70),
               "epoch 2 after 3");
-  EXPECT_EXIT(BecomeFollower(state_of(follower), Epoch(9), NodeId(1)), ExitedWithCode(70),
+  EXPECT_EXIT(BecomeFollower(state_of(follower), Epoch(9), VoterOf(1)), ExitedWithCode(70),
               "follower of itself");
   EXPECT_EXIT(BecomeProspective(state_of(leader)), ExitedWithCode(70), "leader of 4 campaigns");
   EXPECT_EXIT(BecomeCandidate(state_of(follower)), ExitedWithCode(70), "candidate from role");

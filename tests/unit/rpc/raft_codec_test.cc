@@ -98,7 +98,7 @@ TEST(RaftCodecTest, ResponsesSurviveTheWire) {
 }
 
 TEST(RaftCodecTest, EveryErrorSurvivesTheWire) {
-  for (int error = 0; error <= static_cast<int>(raft::RaftError::kCorruptLog); ++error) {
+  for (int error = 0; error <= static_cast<int>(raft::RaftError::kRequestTimedOut); ++error) {
     const auto received = RoundTrip<v1::VoteResponse>(
         raft::VoteResponse{.header = {.error = static_cast<raft::RaftError>(error)}});
     ASSERT_TRUE(received.ok()) << error;
@@ -114,6 +114,81 @@ TEST(RaftCodecTest, EndQuorumEpochKeepsTheOrderOfCandidates) {
   const auto received = RoundTrip<v1::EndQuorumEpochRequest>(sent);
   ASSERT_TRUE(received.ok()) << received.status();
   EXPECT_EQ(received->preferred_candidates, sent.preferred_candidates);
+  EXPECT_FALSE(received->is_transfer);
+}
+
+TEST(RaftCodecTest, ATransferSurvivesTheWire) {
+  const auto received = RoundTrip<v1::EndQuorumEpochRequest>(
+      raft::EndQuorumEpochRequest{.header = Header(),
+                                  .leader_epoch = Epoch(2),
+                                  .preferred_candidates = {{NodeId(3), Directory(3)}},
+                                  .is_transfer = true});
+  ASSERT_TRUE(received.ok()) << received.status();
+  EXPECT_TRUE(received->is_transfer);
+}
+
+TEST(RaftCodecTest, AddressesSurviveTheWire) {
+  const raft::Voter leader{{NodeId(3), Directory(3)}, {"::1", 7401}};
+  raft::BeginQuorumEpochRequest begin{.header = Header(), .leader_epoch = Epoch(2)};
+  EXPECT_EQ(RoundTrip<v1::BeginQuorumEpochRequest>(begin)->leader_address, std::nullopt);
+  begin.leader_address = leader.address;
+  EXPECT_EQ(RoundTrip<v1::BeginQuorumEpochRequest>(begin)->leader_address, leader.address);
+  raft::VoteResponse vote{.header = Answer(), .vote_granted = false};
+  EXPECT_EQ(RoundTrip<v1::VoteResponse>(vote)->header.leader_voter, std::nullopt);
+  vote.header.leader_voter = leader;
+  EXPECT_EQ(RoundTrip<v1::VoteResponse>(vote)->header.leader_voter, leader);
+  const raft::UpdateVoterRequest update{
+      .header = Header(), .current_leader_epoch = Epoch(4), .address = leader.address};
+  const auto received = RoundTrip<v1::UpdateRaftVoterRequest>(update);
+  ASSERT_TRUE(received.ok()) << received.status();
+  EXPECT_EQ(received->address, leader.address);
+  EXPECT_EQ(received->current_leader_epoch, Epoch(4));
+  EXPECT_TRUE(
+      RoundTrip<v1::UpdateRaftVoterResponse>(raft::UpdateVoterResponse{.header = Answer()}).ok());
+}
+
+TEST(RaftCodecTest, BadAddressesAreRefused) {
+  v1::UpdateRaftVoterRequest update;
+  Encode(
+      raft::UpdateVoterRequest{
+          .header = Header(), .current_leader_epoch = Epoch(4), .address = {"c1", 7401}},
+      update);
+  update.set_port(0);
+  ExpectRefused(update, "host");
+  update.set_port(65'536);
+  ExpectRefused(update, "host");
+  update.set_port(7401);
+  update.set_host("");
+  ExpectRefused(update, "host");
+  update.set_host(std::string(kMaxPeerHostBytes + 1, 'h'));
+  ExpectRefused(update, "host");
+
+  v1::BeginQuorumEpochRequest begin;
+  Encode(raft::BeginQuorumEpochRequest{.header = Header(),
+                                       .leader_epoch = Epoch(2),
+                                       .leader_address = raft::PeerAddress{"c1", 7401}},
+         begin);
+  begin.set_leader_port(0);
+  ExpectRefused(begin, "leader_host");
+
+  raft::VoteResponse vote{.header = Answer(), .vote_granted = false};
+  vote.header.leader_voter = raft::Voter{{NodeId(2), Directory(2)}, {"c2", 7401}};
+  v1::VoteResponse wire;
+  Encode(vote, wire);
+  ExpectRefused(wire, "header.leader_address");  // node 3 leads, this is node 2's
+}
+
+// Only a question may be addressed to whoever listens there.
+TEST(RaftCodecTest, OnlyAFetchMayNameNoReceiver) {
+  raft::FetchRequest fetch;
+  fetch.header = Header();
+  fetch.header.receiver = {raft::kAnyNode, Uuid()};
+  const auto received = RoundTrip<v1::FetchRequest>(fetch);
+  ASSERT_TRUE(received.ok()) << received.status();
+  EXPECT_EQ(received->header.receiver.node_id, raft::kAnyNode);
+  v1::VoteRequest vote = ValidVote();
+  vote.mutable_header()->clear_receiver();
+  ExpectRefused(vote, "header.receiver");
 }
 
 TEST(RaftCodecTest, FetchRequestSurvivesTheWire) {
@@ -296,6 +371,7 @@ TEST(RaftCodecTest, RandomBytesNeverCrash) {
     DecodeRandomBytes<v1::FetchRequest>(random);
     DecodeRandomBytes<v1::EndQuorumEpochRequest>(random);
     DecodeRandomBytes<v1::FetchResponse>(random);
+    DecodeRandomBytes<v1::UpdateRaftVoterRequest>(random);
   }
 }
 
