@@ -337,6 +337,32 @@ Result<v1::DescribeQuorumResponse> ControllerClient::DescribeQuorum(
   return Call(&v1::QuorumService::Stub::DescribeQuorum, CallKind::kRead, std::move(request), call);
 }
 
+Result<v1::DescribeClusterResponse> ControllerClient::DescribeCluster(
+    v1::DescribeClusterRequest request, const CallOptions& call) {
+  return Call(&v1::QuorumService::Stub::DescribeCluster, CallKind::kRead, std::move(request), call);
+}
+
+Result<v1::AddVoterResponse> ControllerClient::AddVoter(v1::AddVoterRequest request,
+                                                        const CallOptions& call) {
+  return Call(&v1::QuorumService::Stub::AddVoter, CallKind::kWrite, std::move(request), call);
+}
+
+Result<v1::RemoveVoterResponse> ControllerClient::RemoveVoter(v1::RemoveVoterRequest request,
+                                                              const CallOptions& call) {
+  return Call(&v1::QuorumService::Stub::RemoveVoter, CallKind::kWrite, std::move(request), call);
+}
+
+Result<v1::UpdateVoterResponse> ControllerClient::UpdateVoter(v1::UpdateVoterRequest request,
+                                                              const CallOptions& call) {
+  return Call(&v1::QuorumService::Stub::UpdateVoter, CallKind::kWrite, std::move(request), call);
+}
+
+Result<v1::TransferLeadershipResponse> ControllerClient::TransferLeadership(
+    v1::TransferLeadershipRequest request, const CallOptions& call) {
+  return Call(&v1::QuorumService::Stub::TransferLeadership, CallKind::kWrite, std::move(request),
+              call);
+}
+
 Result<v1::TriggerSnapshotResponse> ControllerClient::TriggerSnapshot(
     v1::TriggerSnapshotRequest request, const CallOptions& call) {
   return Call(&v1::MaintenanceService::Stub::TriggerSnapshot, CallKind::kIdempotent,

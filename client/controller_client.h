@@ -114,6 +114,19 @@ class ControllerClient {
   Result<v1::DescribeQuorumResponse> DescribeQuorum(v1::DescribeQuorumRequest request,
                                                     const CallOptions& call = {});
 
+  // The controllers and where they are reached, as any node knows them.
+  Result<v1::DescribeClusterResponse> DescribeCluster(v1::DescribeClusterRequest request,
+                                                      const CallOptions& call = {});
+
+  // The voter set and who leads; answered when it is done.
+  Result<v1::AddVoterResponse> AddVoter(v1::AddVoterRequest request, const CallOptions& call = {});
+  Result<v1::RemoveVoterResponse> RemoveVoter(v1::RemoveVoterRequest request,
+                                              const CallOptions& call = {});
+  Result<v1::UpdateVoterResponse> UpdateVoter(v1::UpdateVoterRequest request,
+                                              const CallOptions& call = {});
+  Result<v1::TransferLeadershipResponse> TransferLeadership(v1::TransferLeadershipRequest request,
+                                                            const CallOptions& call = {});
+
   // Of the node that is asked: name it in `call`.
   Result<v1::TriggerSnapshotResponse> TriggerSnapshot(v1::TriggerSnapshotRequest request,
                                                       const CallOptions& call);

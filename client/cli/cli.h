@@ -48,6 +48,10 @@ struct CommandContext {
 void AddStatusCommand(CLI::App& app, CommandContext& context);
 void AddQuorumCommands(CLI::App& app, CommandContext& context);
 void AddClusterCommands(CLI::App& app, CommandContext& context);
+// Verbs of `quorum` that change it.
+void AddQuorumChangeCommands(CLI::App& quorum, CommandContext& context);
+// The leader's answer where it can be had: only it knows the replicas' progress.
+Result<v1::DescribeQuorumResponse> DescribeLeader(const CommandContext& context);
 void AddSnapshotCommands(CLI::App& app, CommandContext& context);
 void AddBrokerCommands(CLI::App& app, CommandContext& context);
 void AddTopicCommands(CLI::App& app, CommandContext& context);

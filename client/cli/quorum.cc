@@ -6,9 +6,7 @@
 #include "client/cli/cli.h"
 
 namespace kvorum::client::cli {
-namespace {
 
-// The leader's answer where it can be had: only it knows the replicas' progress.
 Result<v1::DescribeQuorumResponse> DescribeLeader(const CommandContext& context) {
   Result<v1::DescribeQuorumResponse> answer = context.client->DescribeQuorum({});
   if (!answer.ok() || answer->header().leader_id() == answer->header().node_id()) {
@@ -23,6 +21,8 @@ Result<v1::DescribeQuorumResponse> DescribeLeader(const CommandContext& context)
   }
   return answer;
 }
+
+namespace {
 
 std::string ControllerEndpoint(const v1::ReplicaStatus& replica) {
   return replica.has_controller_endpoint()
@@ -46,6 +46,26 @@ void AddReplica(Table& table, const v1::DescribeQuorumResponse& answer,
              replica.directory_id().empty() ? "-" : replica.directory_id()});
 }
 
+// "1, 2, 4".
+template <typename Voters>
+std::string IdsText(const Voters& voters) {
+  std::string text;
+  for (const auto& voter : voters) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", voter.node_id());
+  }
+  return text.empty() ? "-" : text;
+}
+
+// The set that counts, and the committed one where that is another.
+std::string VotersText(const v1::DescribeQuorumResponse& answer) {
+  std::string text = IdsText(answer.voters());
+  if (answer.voter_change_pending()) {
+    text += fmt::format(" (from {}, not committed; committed: {})",
+                        CountText(answer.voters_offset()), IdsText(answer.committed_voters()));
+  }
+  return text + fmt::format("; {} may be lost", answer.fault_tolerance());
+}
+
 ExitCode Describe(const CommandContext& context) {
   const Result<v1::DescribeQuorumResponse> answer = DescribeLeader(context);
   if (!answer.ok()) {
@@ -56,10 +76,12 @@ ExitCode Describe(const CommandContext& context) {
   }
   const v1::ResponseHeader& header = answer->header();
   context.out << fmt::format("cluster id      {}\n", header.cluster_id())
+              << fmt::format("generation      {:016x}\n", header.committed().generation())
               << fmt::format("answered by     node {} ({}{})\n", header.node_id(), answer->role(),
                              answer->active_controller() ? ", active controller" : "")
               << fmt::format("leader          {} in epoch {}\n", CountText(header.leader_id()),
                              header.leader_epoch())
+              << fmt::format("voters          {}\n", VotersText(*answer))
               << fmt::format("high watermark  {}\n", CountText(answer->high_watermark()))
               << fmt::format("log             {} to {}\n", answer->log_start_offset(),
                              answer->log_end_offset())
@@ -85,6 +107,7 @@ void AddQuorumCommands(CLI::App& app, CommandContext& context) {
   CLI::App* describe =
       quorum->add_subcommand("describe", "Leader, epoch, high watermark and each replica's lag");
   describe->callback([&context] { context.action = [&context] { return Describe(context); }; });
+  AddQuorumChangeCommands(*quorum, context);
 }
 
 }  // namespace kvorum::client::cli
