@@ -162,6 +162,9 @@ const std::vector<std::string>& ClientMethods() {
     all->insert(all->end(),
                 {"kvorum.v1.BrokerService/Heartbeat", "kvorum.v1.BrokerService/AcknowledgeMetadata",
                  "kvorum.v1.MetadataService/AwaitApplied", "kvorum.v1.QuorumService/DescribeQuorum",
+                 "kvorum.v1.QuorumService/DescribeCluster", "kvorum.v1.QuorumService/AddVoter",
+                 "kvorum.v1.QuorumService/RemoveVoter", "kvorum.v1.QuorumService/UpdateVoter",
+                 "kvorum.v1.QuorumService/TransferLeadership",
                  "kvorum.v1.MetadataStreamService/Subscribe"});
     return all;
   }();
@@ -170,9 +173,9 @@ const std::vector<std::string>& ClientMethods() {
 
 const std::vector<std::string>& RaftMethods() {
   static const auto& methods = *new std::vector<std::string>{
-      "kvorum.v1.RaftService/Vote", "kvorum.v1.RaftService/BeginQuorumEpoch",
+      "kvorum.v1.RaftService/Vote",           "kvorum.v1.RaftService/BeginQuorumEpoch",
       "kvorum.v1.RaftService/EndQuorumEpoch", "kvorum.v1.RaftService/Fetch",
-      "kvorum.v1.RaftService/ReadBarrier"};
+      "kvorum.v1.RaftService/ReadBarrier",    "kvorum.v1.RaftService/UpdateRaftVoter"};
   return methods;
 }
 

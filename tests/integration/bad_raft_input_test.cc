@@ -87,6 +87,15 @@ class BadRaftInputTest : public BadInputTest {
     return request;
   }
 
+  v1::UpdateRaftVoterRequest Update() const {
+    v1::UpdateRaftVoterRequest request;
+    *request.mutable_header() = GoodHeader();
+    request.set_current_leader_epoch(epoch_);
+    request.set_host("nowhere.invalid");
+    request.set_port(7401);
+    return request;
+  }
+
   template <typename Request, typename Response>
   RawAnswer Ask(const std::string& method, const Request& request, Response& response) {
     const RawAnswer answer = Send("kvorum.v1.RaftService/" + method, request.SerializeAsString());
@@ -118,7 +127,7 @@ class BadRaftInputTest : public BadInputTest {
     EXPECT_EQ(response.header().leader_epoch(), epoch_) << method;
   }
 
-  // The same change of the header, on all four requests.
+  // The same change of the header, on all requests.
   void OnAllHeaders(const std::function<void(Header&)>& change,
                     std::optional<v1::RaftError> error) {
     const auto check = [&]<typename Response>(const std::string& method, auto request, Response*) {
@@ -133,6 +142,7 @@ class BadRaftInputTest : public BadInputTest {
     check("BeginQuorumEpoch", Begin(), static_cast<v1::BeginQuorumEpochResponse*>(nullptr));
     check("EndQuorumEpoch", End(), static_cast<v1::EndQuorumEpochResponse*>(nullptr));
     check("Fetch", Fetch(), static_cast<v1::FetchResponse*>(nullptr));
+    check("UpdateRaftVoter", Update(), static_cast<v1::UpdateRaftVoterResponse*>(nullptr));
   }
 
   int32_t epoch_ = 0;
@@ -149,7 +159,16 @@ TEST_F(BadRaftInputTest, RefusesHeadersThatAreMalformed) {
   OnAllHeaders([](Header& header) { header.set_client_endpoint(std::string(10'000, 'x')); },
                std::nullopt);
   OnAllHeaders([](Header& header) { header.clear_sender(); }, std::nullopt);
-  OnAllHeaders([](Header& header) { header.clear_receiver(); }, std::nullopt);
+  // A Fetch may be for whoever listens there.
+  v1::VoteRequest vote = Vote();
+  vote.mutable_header()->clear_receiver();
+  ExpectMalformed<v1::VoteResponse>("Vote", vote);
+  v1::BeginQuorumEpochRequest begin = Begin();
+  begin.mutable_header()->clear_receiver();
+  ExpectMalformed<v1::BeginQuorumEpochResponse>("BeginQuorumEpoch", begin);
+  v1::UpdateRaftVoterRequest update = Update();
+  update.mutable_header()->clear_receiver();
+  ExpectMalformed<v1::UpdateRaftVoterResponse>("UpdateRaftVoter", update);
   OnAllHeaders([](Header& header) { header.mutable_sender()->set_node_id(-1); }, std::nullopt);
   OnAllHeaders([](Header& header) { header.mutable_receiver()->set_node_id(-1); }, std::nullopt);
   OnAllHeaders([](Header& header) { header.mutable_sender()->set_directory_id("short"); },
@@ -170,6 +189,26 @@ TEST_F(BadRaftInputTest, RefusesRequestsThatAreNotForThisReplica) {
                v1::RAFT_ERROR_INVALID_VOTER_KEY);
   OnAllHeaders([](Header& header) { *header.mutable_sender() = header.receiver(); },
                v1::RAFT_ERROR_INVALID_REQUEST);
+}
+
+TEST_F(BadRaftInputTest, RefusesUpdatesThatCanNotBe) {
+  v1::UpdateRaftVoterRequest update = Update();
+  update.set_port(0);
+  ExpectMalformed<v1::UpdateRaftVoterResponse>("UpdateRaftVoter", update);
+  update = Update();
+  update.set_host("");
+  ExpectMalformed<v1::UpdateRaftVoterResponse>("UpdateRaftVoter", update);
+  update = Update();
+  update.set_current_leader_epoch(epoch_ + 1);
+  ExpectError<v1::UpdateRaftVoterResponse>("UpdateRaftVoter", update,
+                                           v1::RAFT_ERROR_UNKNOWN_LEADER_EPOCH);
+  update = Update();
+  update.mutable_header()->mutable_sender()->set_node_id(99);
+  ExpectError<v1::UpdateRaftVoterResponse>("UpdateRaftVoter", update,
+                                           v1::RAFT_ERROR_INVALID_REQUEST);
+  // Nobody is reached there, so the voter's entry stays as it is.
+  ExpectError<v1::UpdateRaftVoterResponse>("UpdateRaftVoter", Update(),
+                                           v1::RAFT_ERROR_REQUEST_TIMED_OUT);
 }
 
 TEST_F(BadRaftInputTest, RefusesVotesThatCanNotBe) {

@@ -44,6 +44,11 @@ std::string ScenarioEnv::Run(const std::string& line) {
       {"isolate", [&](auto& a) { cluster_->Isolate(TakeInt(a)); }},
       {"heal", [&](auto&) { cluster_->Heal(); }},
       {"shutdown", [&](auto& a) { cluster_->Step(TakeInt(a), BeginShutdown{}); }},
+      {"joiner", [&](auto& a) { cluster_->AddJoiner(TakeInt(a)).auto_sync = false; }},
+      {"add", [&](auto& a) { Change(a, VoterChangeKind::kAdd); }},
+      {"remove", [&](auto& a) { Change(a, VoterChangeKind::kRemove); }},
+      {"transfer", [&](auto& a) { Transfer(a); }},
+      {"snapshot", [&](auto& a) { Snapshot(a); }},
       {"state", [&](auto&) { PrintState(); }},
       {"log", [&](auto&) { PrintLogs(); }},
   };
@@ -58,6 +63,7 @@ void ScenarioEnv::BuildCluster(std::istringstream& args) {
   const int voters = TakeInt(args);
   int observers = 0;
   args >> observers;
+  voters_ = voters;
   cluster_ = std::make_unique<TestCluster>(voters, observers);
   cluster_->SetAutoSync(false);
   cluster_->on_deliver = [this](const TestMessage& message) {
@@ -114,6 +120,39 @@ void ScenarioEnv::Append(std::istringstream& args) {
   cluster_->Append(id, text);
 }
 
+TestNode* ScenarioEnv::LeaderOrNode(std::istringstream& args) {
+  std::string who;
+  args >> who;
+  const int id = who == "leader" ? cluster_->Leader().value_or(0) : std::stoi(who);
+  if (id == 0) {
+    out_ << "no leader\n";
+    return nullptr;
+  }
+  cluster_->node(id).set_now(cluster_->now());
+  return &cluster_->node(id);
+}
+
+void ScenarioEnv::Change(std::istringstream& args, VoterChangeKind kind) {
+  if (TestNode* node = LeaderOrNode(args); node != nullptr) {
+    changes_.emplace_back(node->id(), node->Change(kind, VoterOf(TakeInt(args))));
+    cluster_->Collect();
+  }
+}
+
+void ScenarioEnv::Transfer(std::istringstream& args) {
+  if (TestNode* node = LeaderOrNode(args); node != nullptr) {
+    changes_.emplace_back(node->id(), node->Transfer(TakeInt(args)));
+    cluster_->Collect();
+  }
+}
+
+void ScenarioEnv::Snapshot(std::istringstream& args) {
+  TestNode& node = Node(args);
+  const SnapshotId id = node.TakeSnapshot();
+  node.Step(MoveLogStart{.offset = id.offset});
+  cluster_->Collect();
+}
+
 void ScenarioEnv::Sync(std::istringstream& args) {
   std::string which;
   args >> which;
@@ -133,6 +172,16 @@ void ScenarioEnv::PrintNews() {
     for (const RaftTrace& trace : node.TakeTraces()) {
       out_ << "  " << ToText(trace) << "\n";
     }
+    std::erase_if(changes_, [&](const auto& asked) {
+      const std::optional<QuorumChangeDone> done =
+          asked.first == id ? node.TakeChange(asked.second) : std::nullopt;
+      if (done.has_value()) {
+        out_ << fmt::format(
+            "  change node={} {}{}\n", id, ToText(done->error),
+            done->error == ChangeError::kNone ? " voters=" + ToText(done->voters) : "");
+      }
+      return done.has_value();
+    });
     for (const ReadConfirmed& read : node.TakeReads()) {
       out_ << fmt::format("  read node={} confirmed={} offset={}\n", id, read.confirmed,
                           read.read_offset);
@@ -147,10 +196,12 @@ void ScenarioEnv::PrintState() {
       continue;
     }
     const RaftDescription now = cluster_->node(id).Describe();
-    out_ << fmt::format("{} {} epoch={} leader={} end={} durable={} hwm={}{}\n", id,
+    const std::string voters =
+        now.voters == VotersUpTo(voters_) ? "" : " voters=" + ToText(now.voters);
+    out_ << fmt::format("{} {} epoch={} leader={} end={} durable={} hwm={}{}{}\n", id,
                         RoleName(now.role), now.epoch,
                         now.leader_id.has_value() ? fmt::format("{}", *now.leader_id) : "?",
-                        now.log_end, now.durable_end_offset, OffsetText(now.high_watermark),
+                        now.log_end, now.durable_end_offset, OffsetText(now.high_watermark), voters,
                         cluster_->node(id).core().is_shut_down() ? " shut_down" : "");
   }
 }

@@ -5,6 +5,8 @@
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/protocol/raft_cluster.h"
 
@@ -23,6 +25,12 @@ namespace kvorum::raft {
 //   crash 1 | restart 1     loses what is not synced
 //   isolate 1 | heal        cuts links both ways
 //   shutdown 1              begins a hand-over
+//   joiner 4                a node that was formatted to join, knowing addresses only
+//   add leader|1 4          a change of the voters, asked of the leader or of node 1
+//   remove leader|1 4
+//   transfer leader|1 2     leadership to node 2
+//   snapshot 1              node 1 makes one of all it knows to be committed, and drops the log
+//                           below it
 //   state | log             one line per node
 //
 // Owned by a test; one thread.
@@ -40,16 +48,23 @@ class ScenarioEnv {
   void Append(std::istringstream& args);
   void Sync(std::istringstream& args);
   void RunFor(std::istringstream& args);
+  void Change(std::istringstream& args, VoterChangeKind kind);
+  void Transfer(std::istringstream& args);
+  void Snapshot(std::istringstream& args);
   void PrintState();
   void PrintLogs();
   // What the nodes did since the last call.
   void PrintNews();
 
   TestNode& Node(std::istringstream& args);
+  // "leader" or an id; nullptr, and that is said, if there is none.
+  TestNode* LeaderOrNode(std::istringstream& args);
 
   std::unique_ptr<TestCluster> cluster_;
   std::ostringstream out_;
   uint64_t last_read_ = 0;
+  int voters_ = 0;                                    // at the beginning
+  std::vector<std::pair<int, ChangeToken>> changes_;  // asked of whom, and not answered yet
 };
 
 }  // namespace kvorum::raft

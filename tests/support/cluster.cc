@@ -69,8 +69,50 @@ void Cluster::Start(int index) {
   if (!options_.is_formatted) {
     argv.insert(argv.end(), {"--node-id", std::to_string(index + 1)});
   }
+  const ControllerNode& node = nodes_[static_cast<size_t>(index)];
+  if (node.is_joiner) {
+    std::string servers;
+    for (int i = 0; i < size(); ++i) {
+      servers += i == index ? "" : (servers.empty() ? "" : ",") + controller_endpoint(i);
+    }
+    argv.insert(argv.end(), {"--quorum-bootstrap-servers", servers});
+  }
+  if (node.has_moved) {
+    argv.insert(argv.end(), {"--controller-advertised", controller_endpoint(index)});
+  }
   argv.insert(argv.end(), options_.run_flags.begin(), options_.run_flags.end());
   process(index) = Process(argv, fmt::format("{}/controller-{}.log", path(), index + 1));
+}
+
+int Cluster::AddJoiner(uint64_t generation) {
+  const std::vector<int> ports = FreePorts(3);
+  ControllerNode& node = nodes_.emplace_back();
+  node.client_port = ports[0];
+  node.controller_port = ports[1];
+  node.http_port = ports[2];
+  const int index = size() - 1;
+  FormatJoiner(index, generation);
+  return index;
+}
+
+void Cluster::ReplaceDisk(int index, uint64_t generation) {
+  std::filesystem::remove_all(data_dir(index));
+  FormatJoiner(index, generation);
+}
+
+void Cluster::MoveControllerListener(int index) {
+  ControllerNode& node = nodes_[static_cast<size_t>(index)];
+  node.controller_port = FreePorts(1).front();
+  node.has_moved = true;
+}
+
+void Cluster::FormatJoiner(int index, uint64_t generation) {
+  nodes_[static_cast<size_t>(index)].is_joiner = true;
+  const CommandResult result =
+      RunCommand({BinaryPath("kvorumd"), "format", "--data-dir", data_dir(index), "--cluster-id",
+                  options_.cluster_id, "--node-id", std::to_string(index + 1),
+                  "--no-initial-voters", "--generation", fmt::format("{:016x}", generation)});
+  KVORUM_CHECK(result.exit_code == 0, "format: {}", result.output);
 }
 
 void Cluster::Kill(int index) {

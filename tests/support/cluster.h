@@ -20,14 +20,21 @@ struct ClusterOptions {
   std::vector<std::string> data_dirs;
 };
 
-// Real kvorumd processes on loopback, in a temporary directory. One thread.
+// Real kvorumd processes on loopback, in a temporary directory; node ids are indexes from one. One
+// thread.
 class Cluster {
  public:
   explicit Cluster(ClusterOptions options = {});
 
-  int size() const { return options_.controllers; }
+  int size() const { return static_cast<int>(nodes_.size()); }
   void StartAll();
   void Start(int index);
+  // A further controller, formatted to join the quorum of `generation`: its index.
+  int AddJoiner(uint64_t generation);
+  // The disk of a controller that is down is replaced: it is formatted to join.
+  void ReplaceDisk(int index, uint64_t generation);
+  // The controller listens elsewhere for the others from its next start on, and says so.
+  void MoveControllerListener(int index);
   void Kill(int index);  // SIGKILL, and waits until it is gone
   // SIGTERM, and waits: the exit code.
   int Stop(int index);
@@ -58,7 +65,11 @@ class Cluster {
     int client_port = 0;
     int controller_port = 0;
     int http_port = 0;
+    bool is_joiner = false;
+    bool has_moved = false;
   };
+
+  void FormatJoiner(int index, uint64_t generation);
 
   ClusterOptions options_;
   TemporaryDirectory directory_;
