@@ -304,6 +304,46 @@ Result<v1::ListEntryNamespacesResponse> ControllerClient::ListEntryNamespaces(
   return Call(&v1::EntryService::Stub::ListNamespaces, CallKind::kRead, std::move(request), call);
 }
 
+Result<v1::ElectLeadersResponse> ControllerClient::ElectLeaders(v1::ElectLeadersRequest request,
+                                                                const CallOptions& call) {
+  return Call(&v1::TopicService::Stub::ElectLeaders, CallKind::kWrite, std::move(request), call);
+}
+
+Result<v1::AlterPartitionReassignmentsResponse> ControllerClient::AlterPartitionReassignments(
+    v1::AlterPartitionReassignmentsRequest request, const CallOptions& call) {
+  return Call(&v1::TopicService::Stub::AlterPartitionReassignments, CallKind::kWrite,
+              std::move(request), call);
+}
+
+Result<v1::ListPartitionReassignmentsResponse> ControllerClient::ListPartitionReassignments(
+    v1::ListPartitionReassignmentsRequest request, const CallOptions& call) {
+  return Call(&v1::TopicService::Stub::ListPartitionReassignments, CallKind::kRead,
+              std::move(request), call);
+}
+
+Result<v1::DescribePartitionsResponse> ControllerClient::DescribePartitions(
+    v1::DescribePartitionsRequest request, const CallOptions& call) {
+  return Call(&v1::TopicService::Stub::DescribePartitions, CallKind::kRead, std::move(request),
+              call);
+}
+
+Result<v1::DrainBrokerResponse> ControllerClient::DrainBroker(v1::DrainBrokerRequest request,
+                                                              const CallOptions& call) {
+  return Call(&v1::BrokerService::Stub::DrainBroker, CallKind::kIdempotent, std::move(request),
+              call);
+}
+
+Result<v1::UndrainBrokerResponse> ControllerClient::UndrainBroker(v1::UndrainBrokerRequest request,
+                                                                  const CallOptions& call) {
+  return Call(&v1::BrokerService::Stub::UndrainBroker, CallKind::kIdempotent, std::move(request),
+              call);
+}
+
+Result<v1::GetBrokerResponse> ControllerClient::GetBroker(v1::GetBrokerRequest request,
+                                                          const CallOptions& call) {
+  return Call(&v1::BrokerService::Stub::GetBroker, CallKind::kRead, std::move(request), call);
+}
+
 Result<v1::RegisterBrokerResponse> ControllerClient::RegisterBroker(
     v1::RegisterBrokerRequest request, const CallOptions& call) {
   return Call(&v1::BrokerService::Stub::RegisterBroker, CallKind::kIdempotent, std::move(request),

@@ -65,6 +65,14 @@ class ControllerClient {
   Result<v1::ListTopicsResponse> ListTopics(v1::ListTopicsRequest request,
                                             const CallOptions& call = {});
   Result<v1::GetTopicResponse> GetTopic(v1::GetTopicRequest request, const CallOptions& call = {});
+  Result<v1::ElectLeadersResponse> ElectLeaders(v1::ElectLeadersRequest request,
+                                                const CallOptions& call = {});
+  Result<v1::AlterPartitionReassignmentsResponse> AlterPartitionReassignments(
+      v1::AlterPartitionReassignmentsRequest request, const CallOptions& call = {});
+  Result<v1::ListPartitionReassignmentsResponse> ListPartitionReassignments(
+      v1::ListPartitionReassignmentsRequest request, const CallOptions& call = {});
+  Result<v1::DescribePartitionsResponse> DescribePartitions(v1::DescribePartitionsRequest request,
+                                                            const CallOptions& call = {});
 
   // Configs, quotas, access control, credentials, features: faults of an item as above.
   Result<v1::AlterConfigsResponse> AlterConfigs(v1::AlterConfigsRequest request,
@@ -103,6 +111,13 @@ class ControllerClient {
       v1::AcknowledgeMetadataRequest request, const CallOptions& call = {});
   Result<v1::UnregisterBrokerResponse> UnregisterBroker(v1::UnregisterBrokerRequest request,
                                                         const CallOptions& call = {});
+  // Idempotent, and therefore repeated when a reply is lost.
+  Result<v1::DrainBrokerResponse> DrainBroker(v1::DrainBrokerRequest request,
+                                              const CallOptions& call = {});
+  Result<v1::UndrainBrokerResponse> UndrainBroker(v1::UndrainBrokerRequest request,
+                                                  const CallOptions& call = {});
+  Result<v1::GetBrokerResponse> GetBroker(v1::GetBrokerRequest request,
+                                          const CallOptions& call = {});
   Result<v1::ListBrokersResponse> ListBrokers(v1::ListBrokersRequest request,
                                               const CallOptions& call = {});
 

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "client/entity_hash.h"
@@ -12,7 +13,14 @@ namespace {
 uint64_t HashBroker(int32_t id, const CachedBroker& broker) {
   EntityHash hash('b');
   hash.Add(int64_t{id}).Add(broker.epoch).Add(broker.incarnation_id).Add(broker.rack);
-  hash.Add(int64_t{broker.fenced});
+  hash.Add(int64_t{broker.fenced}).Add(int64_t{broker.in_controlled_shutdown});
+  hash.Add(int64_t{broker.drained});
+  for (const std::vector<std::string>* dirs : {&broker.log_dirs, &broker.offline_log_dirs}) {
+    hash.Add(static_cast<int64_t>(dirs->size()));
+    for (const std::string& dir : *dirs) {
+      hash.Add(dir);
+    }
+  }
   for (const v1::Endpoint& endpoint : broker.endpoints) {
     hash.Add(endpoint.name()).Add(endpoint.host()).Add(int64_t{endpoint.port()});
   }
@@ -23,14 +31,19 @@ uint64_t HashBroker(int32_t id, const CachedBroker& broker) {
 }
 
 uint64_t HashTopic(const CachedTopic& topic) {
-  return EntityHash('t').Add(topic.id).Add(topic.name).Finish();
+  return EntityHash('t')
+      .Add(topic.id)
+      .Add(topic.name)
+      .Add(int64_t{topic.min_insync_replicas})
+      .Finish();
 }
 
 uint64_t HashPartition(const std::string& topic_id, int32_t index, const CachedPartition& p) {
   EntityHash hash('p');
   hash.Add(topic_id).Add(int64_t{index}).Add(p.replicas).Add(p.isr).Add(int64_t{p.leader});
   hash.Add(int64_t{p.leader_epoch}).Add(int64_t{p.partition_epoch});
-  hash.Add(int64_t{p.leader_recovery_state});
+  hash.Add(int64_t{p.leader_recovery_state}).Add(p.adding_replicas).Add(p.removing_replicas);
+  hash.Add(p.eligible_leader_replicas).Add(p.last_known_elr);
   return hash.Finish();
 }
 
@@ -47,6 +60,20 @@ uint64_t HashEntry(const EntryName& name, const CachedEntry& entry) {
 
 std::vector<int32_t> ToVector(const google::protobuf::RepeatedField<int32_t>& ids) {
   return {ids.begin(), ids.end()};
+}
+
+// Fills what both partition records carry.
+template <typename Record>
+void SetState(const Record& record, CachedPartition& partition) {
+  partition.isr = ToVector(record.isr());
+  partition.adding_replicas = ToVector(record.adding_replicas());
+  partition.removing_replicas = ToVector(record.removing_replicas());
+  partition.eligible_leader_replicas = ToVector(record.eligible_leader_replicas());
+  partition.last_known_elr = ToVector(record.last_known_elr());
+  partition.leader = record.leader();
+  partition.leader_epoch = record.leader_epoch();
+  partition.partition_epoch = record.partition_epoch();
+  partition.leader_recovery_state = record.leader_recovery_state();
 }
 
 using Problem = std::optional<std::string>;  // absent: applied
@@ -130,9 +157,16 @@ class MetadataCache::State {
     broker.rack = record.rack();
     broker.features.assign(record.features().begin(), record.features().end());
     broker.fenced = record.fenced();
+    broker.in_controlled_shutdown = record.in_controlled_shutdown();
+    broker.drained = record.drained();
+    broker.log_dirs.assign(record.log_dirs().begin(), record.log_dirs().end());
+    broker.offline_log_dirs.assign(record.offline_log_dirs().begin(),
+                                   record.offline_log_dirs().end());
     const auto known = brokers_.find(record.broker_id());
     if (known != brokers_.end()) {
-      if (known->second.epoch >= broker.epoch) {
+      // One incarnation may register again, with other endpoints say, and keeps its epoch.
+      const bool is_same = known->second.incarnation_id == broker.incarnation_id;
+      if (is_same ? known->second.epoch != broker.epoch : known->second.epoch >= broker.epoch) {
         return fmt::format("broker {} registered with epoch {} after epoch {}", record.broker_id(),
                            broker.epoch, known->second.epoch);
       }
@@ -160,6 +194,10 @@ class MetadataCache::State {
     }
     digest_ -= HashBroker(known->first, known->second);
     known->second.fenced = record.fenced();
+    known->second.in_controlled_shutdown = record.in_controlled_shutdown();
+    known->second.drained = record.drained();
+    known->second.offline_log_dirs.assign(record.offline_log_dirs().begin(),
+                                          record.offline_log_dirs().end());
     digest_ += HashBroker(known->first, known->second);
     return std::nullopt;
   }
@@ -171,6 +209,7 @@ class MetadataCache::State {
     auto topic = std::make_shared<CachedTopic>();
     topic->id = record.topic_id();
     topic->name = record.name();
+    topic->min_insync_replicas = std::max(record.min_insync_replicas(), 1);
     digest_ += HashTopic(*topic);
     names_[record.topic_id()] = record.name();
     topics_[record.name()] = {std::move(topic), snapshot_count_};
@@ -201,11 +240,7 @@ class MetadataCache::State {
     }
     CachedPartition partition;
     partition.replicas = ToVector(record.replicas());
-    partition.isr = ToVector(record.isr());
-    partition.leader = record.leader();
-    partition.leader_epoch = record.leader_epoch();
-    partition.partition_epoch = record.partition_epoch();
-    partition.leader_recovery_state = record.leader_recovery_state();
+    SetState(record, partition);
     const auto known = topic->partitions.find(record.partition_index());
     if (known != topic->partitions.end()) {
       digest_ -= HashPartition(topic->id, known->first, known->second);
@@ -227,11 +262,10 @@ class MetadataCache::State {
                          record.partition_epoch());
     }
     digest_ -= HashPartition(topic->id, record.partition_index(), partition);
-    partition.isr = ToVector(record.isr());
-    partition.leader = record.leader();
-    partition.leader_epoch = record.leader_epoch();
-    partition.partition_epoch = record.partition_epoch();
-    partition.leader_recovery_state = record.leader_recovery_state();
+    if (!record.replicas().empty()) {
+      partition.replicas = ToVector(record.replicas());
+    }
+    SetState(record, partition);
     digest_ += HashPartition(topic->id, record.partition_index(), partition);
     return std::nullopt;
   }

@@ -22,11 +22,19 @@ struct CachedBroker {
   std::string rack;
   std::vector<v1::SupportedFeature> features;
   bool fenced = true;
+  bool in_controlled_shutdown = false;
+  bool drained = false;
+  std::vector<std::string> log_dirs;  // of 16 bytes
+  std::vector<std::string> offline_log_dirs;
 };
 
 struct CachedPartition {
   std::vector<int32_t> replicas;
   std::vector<int32_t> isr;
+  std::vector<int32_t> adding_replicas;
+  std::vector<int32_t> removing_replicas;
+  std::vector<int32_t> eligible_leader_replicas;
+  std::vector<int32_t> last_known_elr;
   int32_t leader = -1;
   int32_t leader_epoch = 0;
   int32_t partition_epoch = 0;
@@ -36,6 +44,7 @@ struct CachedPartition {
 struct CachedTopic {
   std::string id;  // 16 bytes
   std::string name;
+  int32_t min_insync_replicas = 1;
   std::map<int32_t, CachedPartition> partitions;
 };
 

@@ -36,26 +36,53 @@ std::string FeaturesText(const v1::RegisterBrokerRecord& record) {
   return text;
 }
 
+// What few partitions have.
+template <typename Record>
+std::string RareFields(const Record& r) {
+  std::string text(Recovery(r.leader_recovery_state()));
+  const auto add = [&text](std::string_view name,
+                           const google::protobuf::RepeatedField<int32_t>& ids) {
+    text += ids.empty() ? "" : fmt::format(" {}={}", name, Ids(ids));
+  };
+  add("elr", r.eligible_leader_replicas());
+  add("last_known_elr", r.last_known_elr());
+  add("adding", r.adding_replicas());
+  add("removing", r.removing_replicas());
+  return text;
+}
+
 std::string Fields(const v1::PartitionRecord& r) {
   return fmt::format(
       "topic_id={} partition={} leader={} isr={} replicas={} leader_epoch={} "
       "partition_epoch={}{}",
       IdText(r.topic_id()), r.partition_index(), r.leader(), Ids(r.isr()), Ids(r.replicas()),
-      r.leader_epoch(), r.partition_epoch(), Recovery(r.leader_recovery_state()));
+      r.leader_epoch(), r.partition_epoch(), RareFields(r));
 }
 
 std::string Fields(const v1::PartitionChangeRecord& r) {
+  const std::string replicas =
+      r.replicas().empty() ? std::string() : fmt::format(" replicas={}", Ids(r.replicas()));
   return fmt::format(
-      "topic_id={} partition={} leader={} isr={} leader_epoch={} "
+      "topic_id={} partition={} leader={} isr={}{} leader_epoch={} "
       "partition_epoch={}{}",
-      IdText(r.topic_id()), r.partition_index(), r.leader(), Ids(r.isr()), r.leader_epoch(),
-      r.partition_epoch(), Recovery(r.leader_recovery_state()));
+      IdText(r.topic_id()), r.partition_index(), r.leader(), Ids(r.isr()), replicas,
+      r.leader_epoch(), r.partition_epoch(), RareFields(r));
+}
+
+template <typename Record>
+std::string StateFields(const Record& r) {
+  return fmt::format("fenced={}{}{}{}", r.fenced(),
+                     r.in_controlled_shutdown() ? " in_controlled_shutdown" : "",
+                     r.drained() ? " drained" : "",
+                     r.offline_log_dirs().empty()
+                         ? std::string()
+                         : fmt::format(" offline_log_dirs={}", r.offline_log_dirs_size()));
 }
 
 std::string Fields(const v1::RegisterBrokerRecord& r) {
-  return fmt::format("broker={} epoch={} incarnation={} endpoints={} rack={} fenced={}{}",
-                     r.broker_id(), r.broker_epoch(), IdText(r.incarnation_id()), EndpointsText(r),
-                     r.rack().empty() ? "-" : r.rack(), r.fenced(), FeaturesText(r));
+  return fmt::format("broker={} epoch={} incarnation={} endpoints={} rack={} {}{}", r.broker_id(),
+                     r.broker_epoch(), IdText(r.incarnation_id()), EndpointsText(r),
+                     r.rack().empty() ? "-" : r.rack(), StateFields(r), FeaturesText(r));
 }
 
 std::string NamespaceText(const std::string& name) {
@@ -259,10 +286,9 @@ std::string RecordText(const v1::MetadataRecord& record) {
                            record.unregister_broker().broker_epoch());
       break;
     case v1::MetadataRecord::kBrokerRegistrationChange:
-      fields = fmt::format("broker={} epoch={} fenced={}",
-                           record.broker_registration_change().broker_id(),
+      fields = fmt::format("broker={} epoch={} {}", record.broker_registration_change().broker_id(),
                            record.broker_registration_change().broker_epoch(),
-                           record.broker_registration_change().fenced());
+                           StateFields(record.broker_registration_change()));
       break;
     case v1::MetadataRecord::kTopic:
       fields = fmt::format("name={} topic_id={}", record.topic().name(),

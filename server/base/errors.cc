@@ -133,6 +133,14 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
     // FAILED_PRECONDITION, not RESOURCE_EXHAUSTED: trying again does not help until something goes.
     {ErrorReason::kLimitExceeded, "LIMIT_EXCEEDED", StatusCode::kFailedPrecondition, Retry::kNo,
      Outcome::kNotExecuted},
+    {ErrorReason::kElectionNotNeeded, "ELECTION_NOT_NEEDED", StatusCode::kFailedPrecondition,
+     Retry::kNo, Outcome::kNotExecuted},
+    {ErrorReason::kPreferredLeaderNotAvailable, "PREFERRED_LEADER_NOT_AVAILABLE",
+     StatusCode::kFailedPrecondition, Retry::kReadAgainFirst, Outcome::kNotExecuted},
+    {ErrorReason::kEligibleLeadersNotAvailable, "ELIGIBLE_LEADERS_NOT_AVAILABLE",
+     StatusCode::kFailedPrecondition, Retry::kReadAgainFirst, Outcome::kNotExecuted},
+    {ErrorReason::kNoReassignmentInProgress, "NO_REASSIGNMENT_IN_PROGRESS",
+     StatusCode::kFailedPrecondition, Retry::kNo, Outcome::kNotExecuted},
 });
 
 absl::string_view ToAbsl(std::string_view text) { return {text.data(), text.size()}; }

@@ -70,6 +70,10 @@ enum class ErrorReason {
   kUnsupportedVersion = 105,
   kBrokerNotAvailable = 106,
   kLimitExceeded = 107,
+  kElectionNotNeeded = 130,
+  kPreferredLeaderNotAvailable = 131,
+  kEligibleLeadersNotAvailable = 132,
+  kNoReassignmentInProgress = 133,
 };
 
 // What a caller may do with the same request.

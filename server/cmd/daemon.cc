@@ -56,6 +56,9 @@ NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& prop
   node.controller.requests.max_age_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(config.request_id_retention).count();
   node.controller.max_idle_interval = config.metadata_max_idle_interval;
+  node.controller.leader_balance_interval = config.leader_balance_interval;
+  node.controller.leader_balance_max_changes =
+      static_cast<size_t>(config.leader_balance_max_changes);
   node.controller.default_command_timeout = config.request_timeout;
   node.controller.bootstrap_metadata_level = kMaxMetadataLevel;
   return node;

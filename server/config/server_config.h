@@ -39,6 +39,8 @@ struct ServerConfig {
   Duration request_id_retention = std::chrono::minutes(15);
   Duration broker_session_timeout = std::chrono::milliseconds(9000);
   Duration metadata_max_idle_interval = std::chrono::milliseconds(500);
+  Duration leader_balance_interval = std::chrono::seconds(300);
+  int64_t leader_balance_max_changes = 1'000;
   Duration request_timeout = std::chrono::milliseconds(30'000);
   int64_t request_queue_max = 20'000;
 

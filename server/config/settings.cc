@@ -268,6 +268,13 @@ constexpr auto kSettings = std::to_array<Setting>({
     MillisSetting<&C::metadata_max_idle_interval>(
         "metadata-max-idle-interval-ms",
         "A no-op record is written after so long without any; 0: never", 0, kDayMs),
+    MillisSetting<&C::leader_balance_interval>(
+        "leader-balance-interval-ms",
+        "Partitions get their preferred leader back so often, where it may lead; 0: never", 0,
+        kDayMs),
+    NumberSetting<&C::leader_balance_max_changes>(
+        "leader-balance-max-changes", "Leaders that one step of the balancing moves at most", 1,
+        10'000),
     MillisSetting<&C::request_timeout>("request-timeout-ms",
                                        "Deadline of a write whose caller gave none", 10, kDayMs),
     NumberSetting<&C::request_id_max_count>(

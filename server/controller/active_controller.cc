@@ -36,7 +36,8 @@ ActiveController::ActiveController(ControllerConfig config, uint64_t generation,
       generation_(generation),
       log_(log),
       random_(random),
-      sessions_(config.broker_session_timeout) {}
+      sessions_(config.broker_session_timeout),
+      balancer_(config.leader_balance_interval, config.leader_balance_max_changes) {}
 
 void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   KVORUM_CHECK(!is_active(), "epoch {} activated while {} is active", epoch, epoch_);
@@ -61,6 +62,7 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   next_fence_check_ = now.now + config_.broker_session_timeout / kFenceChecksPerSession;
   next_no_op_ =
       config_.max_idle_interval.count() > 0 ? now.now + config_.max_idle_interval : kNever;
+  balancer_.Start(now.now);
   MaybeBootstrap(now);
 }
 
@@ -94,6 +96,7 @@ void ActiveController::Deactivate() {
   }
   next_fence_check_ = kNever;
   next_no_op_ = kNever;
+  balancer_.Stop();
   pending_.FailAll([this](Offset end_offset) {
     return OutcomeUnknown(ErrorReason::kOutcomeUnknown, end_offset);
   });
@@ -371,38 +374,6 @@ void ActiveController::HandleBrokerReport(Now now, const BrokerReport& report,
                   });
 }
 
-absl::StatusOr<v1::HeartbeatResponse> ActiveController::Heartbeat(
-    Now now, const v1::HeartbeatRequest& request) {
-  KVORUM_RETURN_IF_ERROR(
-      CheckSender(request.broker_id(), request.broker_epoch(), request.applied_offset()));
-  const BrokerId id(request.broker_id());
-  const Offset applied(request.applied_offset());
-  sessions_.Touch(id, BrokerEpoch(request.broker_epoch()), applied);
-
-  const bool was_fenced = latest_->brokers().Find(id)->is_fenced;
-  const bool wants_out = request.want_fence() || request.want_shutdown();
-  // Asked for first, since the first heartbeat fixes it, caught up or not.
-  const Offset target = was_fenced ? sessions_.UnfenceTarget(id, committed_end_) : Offset(0);
-  const bool caught_up = IsCaughtUp(*latest_->brokers().Find(id), applied) && applied >= target;
-  if (!was_fenced && wants_out) {
-    SetFenced(now, id, true);
-  } else if (was_fenced && !wants_out && caught_up) {
-    SetFenced(now, id, false);
-  }
-  if (was_fenced && wants_out) {
-    sessions_.ClearUnfenceTarget(id);  // it is not on its way back
-  }
-  waits_.OnReport(MakeView(), id);
-  v1::HeartbeatResponse response;
-  response.set_is_caught_up(caught_up);
-  response.set_is_fenced(latest_->brokers().Find(id)->is_fenced);
-  response.set_should_shutdown(request.want_shutdown());
-  if (request.want_shutdown()) {
-    sessions_.Remove(id);  // its next incarnation need not wait for the session to run out
-  }
-  return response;
-}
-
 absl::StatusOr<v1::AcknowledgeMetadataResponse> ActiveController::Acknowledge(
     const v1::AcknowledgeMetadataRequest& request) {
   KVORUM_RETURN_IF_ERROR(
@@ -427,6 +398,23 @@ void ActiveController::SetFenced(Now now, BrokerId broker, bool fenced) {
   AppendRecords(now, fenced ? FenceBroker(*latest_, broker) : UnfenceBroker(*latest_, broker),
                 /*is_atomic=*/false);
   sessions_.ClearUnfenceTarget(broker);
+  sessions_.ClearControlledShutdownOffset(broker);
+}
+
+void ActiveController::AppendIfAny(Now now, std::vector<v1::MetadataRecord> records) {
+  if (!records.empty()) {
+    AppendRecords(now, std::move(records), /*is_atomic=*/false);
+  }
+}
+
+void ActiveController::CheckSessions(Now now) {
+  // A controller that was held up for longer than this has heard nobody meanwhile: that is its own
+  // silence and not theirs (KAFKA-15019).
+  const Duration interval = config_.broker_session_timeout / kFenceChecksPerSession;
+  if (const Duration late = now.now - next_fence_check_; late > interval) {
+    sessions_.Excuse(late);
+  }
+  FenceStaleBroker(now);
 }
 
 void ActiveController::FenceStaleBroker(Now now) {
@@ -455,7 +443,10 @@ void ActiveController::HandleTimer(Now now) {
   waits_.Expire(MakeView(), now.now);
   if (now.now >= next_fence_check_) {
     waits_.OnBrokersChanged(MakeView());  // who was on its way back may have fallen silent
-    FenceStaleBroker(now);
+    CheckSessions(now);
+  }
+  if (now.now >= balancer_.NextDeadline()) {
+    AppendIfAny(now, balancer_.Step(now.now, *latest_));
   }
   if (now.now >= next_no_op_) {
     AppendBatch(now, {IdleRecord(now)});
@@ -464,7 +455,7 @@ void ActiveController::HandleTimer(Now now) {
 
 TimePoint ActiveController::NextDeadline() const {
   return is_active() ? std::min({pending_.NextDeadline(), waits_.NextDeadline(), next_fence_check_,
-                                 next_no_op_})
+                                 next_no_op_, balancer_.NextDeadline()})
                      : kNever;
 }
 

@@ -16,8 +16,10 @@
 #include "server/base/time.h"
 #include "server/controller/applied_wait.h"
 #include "server/controller/broker_sessions.h"
+#include "server/controller/broker_state.h"
 #include "server/controller/commands.h"
 #include "server/controller/controller_config.h"
+#include "server/controller/leader_balancer.h"
 #include "server/controller/pending_replies.h"
 #include "server/controller/propagation_waits.h"
 #include "server/metadata/command.h"
@@ -108,8 +110,16 @@ class ActiveController {
       const v1::AcknowledgeMetadataRequest& request);
   absl::Status CheckSender(int32_t broker_id, int64_t broker_epoch, int64_t applied_offset) const;
   void ForgetReplacedSession(BrokerId broker);
+  absl::StatusOr<std::vector<Uuid>> CheckOfflineLogDirs(const v1::HeartbeatRequest& request) const;
+  // What `request` asks of a broker in `state`, and what is true as it comes.
+  HeartbeatFacts GatherFacts(const v1::HeartbeatRequest& request, BrokerState state);
+  // True if every active broker but `leaving` has applied what moved its leaderships.
+  bool AreMovesApplied(BrokerId leaving);
+  void EnterState(Now now, BrokerId broker, BrokerState from, BrokerState to);
   void SetFenced(Now now, BrokerId broker, bool fenced);
+  void CheckSessions(Now now);
   void FenceStaleBroker(Now now);
+  void AppendIfAny(Now now, std::vector<v1::MetadataRecord> records);
   // Cuts what does not fit one batch, unless it must be atomic.
   void AppendRecords(Now now, std::vector<v1::MetadataRecord> records, bool is_atomic);
   void AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records);
@@ -140,6 +150,7 @@ class ActiveController {
   ImagePtr committed_;    // null while not active
   Offset committed_end_;  // applied on this node
   BrokerSessions sessions_;
+  LeaderBalancer balancer_;
   PendingReplies pending_;
   PropagationWaits waits_;
   bool is_stopping_ = false;

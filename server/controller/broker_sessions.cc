@@ -10,6 +10,7 @@ void BrokerSessions::Begin(BrokerId broker, BrokerEpoch epoch) {
                               .last_contact = now_,
                               .applied_offset = std::nullopt,
                               .unfence_target = std::nullopt,
+                              .controlled_shutdown_offset = std::nullopt,
                               .last_rejection = {},
                               .rejected_offset = Offset(0),
                               .applied_at_rejection = std::nullopt};
@@ -58,6 +59,26 @@ void BrokerSessions::ClearUnfenceTarget(BrokerId broker) {
 bool BrokerSessions::IsComingBack(BrokerId broker) const {
   const Session* session = Find(broker);
   return session != nullptr && session->unfence_target.has_value() && HasLiveSession(broker);
+}
+
+void BrokerSessions::ClearControlledShutdownOffset(BrokerId broker) {
+  if (const auto it = sessions_.find(broker); it != sessions_.end()) {
+    it->second.controlled_shutdown_offset.reset();
+  }
+}
+
+Offset BrokerSessions::ControlledShutdownOffset(BrokerId broker, Offset log_end) {
+  std::optional<Offset>& offset = sessions_[broker].controlled_shutdown_offset;
+  if (!offset.has_value()) {
+    offset = log_end;
+  }
+  return *offset;
+}
+
+void BrokerSessions::Excuse(Duration stall) {
+  for (auto& [broker, session] : sessions_) {
+    session.last_contact = std::min(now_, session.last_contact + stall);
+  }
 }
 
 const BrokerSessions::Session* BrokerSessions::Find(BrokerId broker) const {

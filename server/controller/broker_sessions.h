@@ -38,6 +38,14 @@ class BrokerSessions : public BrokerLiveness {
   // Fenced, with an unfence target, and not silent: it will serve once it has applied that much.
   bool IsComingBack(BrokerId broker) const;
 
+  // How far the other brokers must have applied the log before `broker` may leave: set once per
+  // controlled shutdown, so that its later heartbeats do not raise it. Gone with its fencing.
+  Offset ControlledShutdownOffset(BrokerId broker, Offset log_end);
+  void ClearControlledShutdownOffset(BrokerId broker);
+
+  // Time in which this controller did not run, and so heard nobody, does not count as silence.
+  void Excuse(Duration stall);
+
   // The broker, among those `tracked` says yes to, whose session ended longest ago; nullopt: none.
   template <typename Predicate>
   std::optional<BrokerId> OldestExpired(Predicate tracked) const {
@@ -68,6 +76,7 @@ class BrokerSessions : public BrokerLiveness {
     TimePoint last_contact;
     std::optional<Offset> applied_offset;
     std::optional<Offset> unfence_target;
+    std::optional<Offset> controlled_shutdown_offset;
     std::string last_rejection;
     Offset rejected_offset;
     std::optional<Offset> applied_at_rejection;  // set: there was one

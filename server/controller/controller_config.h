@@ -13,6 +13,9 @@ struct ControllerConfig {
   Duration broker_session_timeout = std::chrono::milliseconds(9000);
   // A NoOp record after this long without any; zero: never. Keeps the committed end moving.
   Duration max_idle_interval = std::chrono::milliseconds(500);
+  // How often partitions get their preferred leader back, zero: never; and how many at a time.
+  Duration leader_balance_interval = std::chrono::seconds(300);
+  size_t leader_balance_max_changes = 1'000;
   Duration default_command_timeout = std::chrono::seconds(30);
   // What an empty log begins with, so that a new cluster has everything this release has; 0:
   // nothing, it begins at the first level (metadata/metadata_level.h).

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kvorum {
 namespace {
 
@@ -19,6 +21,13 @@ std::string ToText(const Broker& broker) {
   if (!broker.rack.empty()) {
     text += fmt::format(" rack={}", broker.rack);
   }
+  text += broker.in_controlled_shutdown ? " in_controlled_shutdown" : "";
+  text += broker.is_drained ? " drained" : "";
+  for (const Uuid& dir : broker.log_dirs) {
+    const auto& offline = broker.offline_log_dirs;
+    const bool is_offline = std::find(offline.begin(), offline.end(), dir) != offline.end();
+    text += fmt::format(" log_dir={}{}", dir, is_offline ? "(offline)" : "");
+  }
   for (const v1::Endpoint& endpoint : broker.endpoints) {
     text += fmt::format(" {}={}:{}", endpoint.name(), endpoint.host(), endpoint.port());
   }
@@ -31,10 +40,21 @@ std::string ToText(const Broker& broker) {
 std::string ToText(int32_t index, const Partition& partition) {
   const bool is_recovering =
       partition.leader_recovery_state == v1::LEADER_RECOVERY_STATE_RECOVERING;
-  return fmt::format(
-      "    partition {} replicas={} isr={} leader={} leader_epoch={} partition_epoch={}{}\n", index,
+  std::string text = fmt::format(
+      "    partition {} replicas={} isr={} leader={} leader_epoch={} partition_epoch={}{}", index,
       ToText(partition.replicas), ToText(partition.isr), partition.leader, partition.leader_epoch,
       partition.partition_epoch, is_recovering ? " recovering" : "");
+  if (!partition.elr.empty()) {
+    text += fmt::format(" elr={}", ToText(partition.elr));
+  }
+  if (partition.last_known_leader != kNoLeader) {
+    text += fmt::format(" last_known_leader={}", partition.last_known_leader);
+  }
+  if (partition.is_reassigning()) {
+    text +=
+        fmt::format(" adding={} removing={}", ToText(partition.adding), ToText(partition.removing));
+  }
+  return text + "\n";
 }
 
 std::string ToText(const QuotaEntityParts& entity) {
@@ -86,7 +106,8 @@ std::string ToText(const MetadataImage& image) {
     text += ToText(*broker);
   }
   for (const auto& [id, topic] : image.topics().by_id) {
-    text += fmt::format("  topic {} id={}\n", *topic.name, id);
+    text += fmt::format("  topic {} id={} min_insync_replicas={}\n", *topic.name, id,
+                        topic.min_insync_replicas);
     for (const auto& [index, partition] : topic.partitions) {
       text += ToText(index, partition);
     }

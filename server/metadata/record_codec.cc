@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 #include <iterator>
@@ -19,6 +20,10 @@ namespace {
 // What a record adds to a payload beyond its own bytes: a tag of up to two and a length of up to
 // five.
 constexpr size_t kRecordOverheadBytes = 7;
+
+// Fields `records` and `private_records` of RecordBatchPayload, length-delimited.
+constexpr uint32_t kRecordsTag = v1::RecordBatchPayload::kRecordsFieldNumber << 3 | 2;
+constexpr uint32_t kPrivateRecordsTag = v1::RecordBatchPayload::kPrivateRecordsFieldNumber << 3 | 2;
 
 size_t EncodedSize(const v1::MetadataRecord& record) {
   return record.ByteSizeLong() + kRecordOverheadBytes;
@@ -158,20 +163,26 @@ std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records) {
   if (const absl::Status fits = CheckFitsOneBatch(records); !fits.ok()) {
     KVORUM_CHECK(false, "{}", fits.ToString());
   }
-  v1::RecordBatchPayload payload;
-  payload.mutable_records()->Reserve(static_cast<int>(records.size()));
-  for (const v1::MetadataRecord& record : records) {
-    if (IsPrivate(record)) {
-      *payload.add_private_records() = record;
-    } else {
+  // What a RecordBatchPayload of them serializes to, without a copy of each. The sizes were cached
+  // by the check above.
+  std::string payload;
+  size_t private_count = 0;
+  {
+    google::protobuf::io::StringOutputStream stream(&payload);
+    google::protobuf::io::CodedOutputStream out(&stream);
+    for (const v1::MetadataRecord& record : records) {
       // Offsets count through both in the order of the bytes.
-      KVORUM_CHECK(payload.private_records().empty(), "a private record before a public one");
-      *payload.add_records() = record;
+      const bool is_private = IsPrivate(record);
+      KVORUM_CHECK(is_private || private_count == 0, "a private record before a public one");
+      private_count += is_private ? 1 : 0;
+      out.WriteTag(is_private ? kPrivateRecordsTag : kRecordsTag);
+      out.WriteVarint32(static_cast<uint32_t>(record.GetCachedSize()));
+      record.SerializeWithCachedSizes(&out);
     }
   }
-  KVORUM_CHECK(static_cast<size_t>(payload.private_records_size()) <= kMaxPrivateRecordsPerBatch,
-               "{} private records in a batch", payload.private_records_size());
-  return payload.SerializeAsString();
+  KVORUM_CHECK(private_count <= kMaxPrivateRecordsPerBatch, "{} private records in a batch",
+               private_count);
+  return payload;
 }
 
 size_t PublicBytes(std::string_view payload) {

@@ -101,6 +101,18 @@ class BrokerServiceImpl final : public v1::BrokerService::CallbackService {
                                v1::AcknowledgeMetadataResponse* response) override {
     return calls_.Report("BrokerService/AcknowledgeMetadata", context, request, response);
   }
+  Reactor* DrainBroker(Context* context, const v1::DrainBrokerRequest* request,
+                       v1::DrainBrokerResponse* response) override {
+    return calls_.Command("BrokerService/DrainBroker", context, request, response);
+  }
+  Reactor* UndrainBroker(Context* context, const v1::UndrainBrokerRequest* request,
+                         v1::UndrainBrokerResponse* response) override {
+    return calls_.Command("BrokerService/UndrainBroker", context, request, response);
+  }
+  Reactor* GetBroker(Context* context, const v1::GetBrokerRequest* request,
+                     v1::GetBrokerResponse* response) override {
+    return calls_.Query("BrokerService/GetBroker", context, request, response);
+  }
   Reactor* ListBrokers(Context* context, const v1::ListBrokersRequest* request,
                        v1::ListBrokersResponse* response) override {
     return calls_.Query("BrokerService/ListBrokers", context, request, response);
@@ -137,6 +149,24 @@ class TopicServiceImpl final : public v1::TopicService::CallbackService {
   Reactor* GetTopic(Context* context, const v1::GetTopicRequest* request,
                     v1::GetTopicResponse* response) override {
     return calls_.Query("TopicService/GetTopic", context, request, response);
+  }
+  Reactor* ElectLeaders(Context* context, const v1::ElectLeadersRequest* request,
+                        v1::ElectLeadersResponse* response) override {
+    return calls_.Command("TopicService/ElectLeaders", context, request, response);
+  }
+  Reactor* AlterPartitionReassignments(Context* context,
+                                       const v1::AlterPartitionReassignmentsRequest* request,
+                                       v1::AlterPartitionReassignmentsResponse* response) override {
+    return calls_.Command("TopicService/AlterPartitionReassignments", context, request, response);
+  }
+  Reactor* ListPartitionReassignments(Context* context,
+                                      const v1::ListPartitionReassignmentsRequest* request,
+                                      v1::ListPartitionReassignmentsResponse* response) override {
+    return calls_.Query("TopicService/ListPartitionReassignments", context, request, response);
+  }
+  Reactor* DescribePartitions(Context* context, const v1::DescribePartitionsRequest* request,
+                              v1::DescribePartitionsResponse* response) override {
+    return calls_.Query("TopicService/DescribePartitions", context, request, response);
   }
 
  private:

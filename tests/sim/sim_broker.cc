@@ -296,8 +296,9 @@ std::optional<v1::AlterPartitionRequest> SimBroker::DrawIsrChange() {
   request.set_broker_epoch(*broker_epoch_);
   for (const PartitionKey& key : PartitionsInSyncOn(image.topics(), BrokerId(id_))) {
     const Topic* topic = image.topics().Find(key.topic_id);
-    const Partition* partition = topic == nullptr ? nullptr : topic->partitions.Find(key.index);
-    if (partition == nullptr || partition->leader != BrokerId(id_) || !random_.OneIn(1, 2)) {
+    const std::optional<Partition> partition =
+        topic == nullptr ? std::nullopt : topic->partitions.Find(key.index);
+    if (!partition.has_value() || partition->leader != BrokerId(id_) || !random_.OneIn(1, 2)) {
       continue;
     }
     v1::AlterPartitionRequest::Item& item = *request.add_partitions();

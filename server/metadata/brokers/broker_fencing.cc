@@ -2,20 +2,36 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+#include <utility>
+
 #include "server/base/errors.h"
 #include "server/metadata/entries/owned_entries.h"
-#include "server/metadata/topics/partition_change.h"
+#include "server/metadata/topics/partition_moves.h"
 
 namespace kvorum {
 namespace {
 
-v1::MetadataRecord RegistrationChange(const Broker& broker, bool fenced) {
+// The record that makes `broker` what it is with `change` made to it.
+template <typename Change>
+v1::MetadataRecord RegistrationChange(const Broker& broker, Change change) {
   v1::MetadataRecord record;
-  v1::BrokerRegistrationChangeRecord& change = *record.mutable_broker_registration_change();
-  change.set_broker_id(broker.id.value());
-  change.set_broker_epoch(broker.epoch.value());
-  change.set_fenced(fenced);
+  v1::BrokerRegistrationChangeRecord& state = *record.mutable_broker_registration_change();
+  state.set_broker_id(broker.id.value());
+  state.set_broker_epoch(broker.epoch.value());
+  state.set_fenced(broker.is_fenced);
+  state.set_in_controlled_shutdown(broker.in_controlled_shutdown);
+  state.set_drained(broker.is_drained);
+  for (const Uuid& dir : broker.offline_log_dirs) {
+    state.add_offline_log_dirs(dir.ToBytes());
+  }
+  change(state);
   return record;
+}
+
+void AppendAll(std::vector<v1::MetadataRecord> more, std::vector<v1::MetadataRecord>& records) {
+  records.insert(records.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
 }
 
 }  // namespace
@@ -40,14 +56,16 @@ bool IsCaughtUp(const Broker& broker, Offset applied_offset) {
 }
 
 std::vector<v1::MetadataRecord> FenceBroker(const MetadataImage& image, BrokerId id) {
-  if (!image.brokers().IsActive(id)) {
+  const Broker* broker = image.brokers().Find(id);
+  if (broker == nullptr || broker->is_fenced) {
     return {};
   }
-  std::vector<v1::MetadataRecord> records = RemoveFromIsrs(image, id);
-  for (v1::MetadataRecord& record : RemoveOwnedEntries(image, id)) {
-    records.push_back(std::move(record));
-  }
-  records.push_back(RegistrationChange(*image.brokers().Find(id), /*fenced=*/true));
+  std::vector<v1::MetadataRecord> records = RemoveFromIsrs(image, id, Departure::kClean);
+  AppendAll(RemoveOwnedEntries(image, id), records);
+  records.push_back(RegistrationChange(*broker, [](v1::BrokerRegistrationChangeRecord& state) {
+    state.set_fenced(true);
+    state.set_in_controlled_shutdown(false);
+  }));
   return records;
 }
 
@@ -56,11 +74,61 @@ std::vector<v1::MetadataRecord> UnfenceBroker(const MetadataImage& image, Broker
   if (broker == nullptr || !broker->is_fenced) {
     return {};
   }
-  std::vector<v1::MetadataRecord> records = {RegistrationChange(*broker, /*fenced=*/false)};
-  for (v1::MetadataRecord& record : ElectWhereLeaderless(image, id)) {
-    records.push_back(std::move(record));
-  }
+  std::vector<v1::MetadataRecord> records = {RegistrationChange(
+      *broker, [](v1::BrokerRegistrationChangeRecord& state) { state.set_fenced(false); })};
+  AppendAll(ElectWhereLeaderless(image, id), records);
   return records;
+}
+
+std::vector<v1::MetadataRecord> BeginControlledShutdown(const MetadataImage& image, BrokerId id) {
+  const Broker* broker = image.brokers().Find(id);
+  if (broker == nullptr || broker->is_fenced) {
+    return {};
+  }
+  std::vector<v1::MetadataRecord> records;
+  if (!broker->in_controlled_shutdown) {
+    records.push_back(RegistrationChange(*broker, [](v1::BrokerRegistrationChangeRecord& state) {
+      state.set_in_controlled_shutdown(true);
+    }));
+  } else if (image.topics().LoadOf(id).in_sync == 0) {
+    return {};
+  }
+  AppendAll(RemoveFromIsrs(image, id, Departure::kClean), records);
+  return records;
+}
+
+std::vector<v1::MetadataRecord> DrainBroker(const MetadataImage& image, BrokerId id) {
+  const Broker& broker = *image.brokers().Find(id);
+  std::vector<v1::MetadataRecord> records;
+  if (!broker.is_drained) {
+    records.push_back(RegistrationChange(
+        broker, [](v1::BrokerRegistrationChangeRecord& state) { state.set_drained(true); }));
+  }
+  AppendAll(MoveLeadersAway(image, id), records);
+  return records;
+}
+
+std::vector<v1::MetadataRecord> UndrainBroker(const MetadataImage& image, BrokerId id) {
+  const Broker& broker = *image.brokers().Find(id);
+  if (!broker.is_drained) {
+    return {};
+  }
+  return {RegistrationChange(
+      broker, [](v1::BrokerRegistrationChangeRecord& state) { state.set_drained(false); })};
+}
+
+std::vector<v1::MetadataRecord> SetOfflineLogDirs(const MetadataImage& image, BrokerId id,
+                                                  const std::vector<Uuid>& offline) {
+  const Broker& broker = *image.brokers().Find(id);
+  if (broker.offline_log_dirs == offline) {
+    return {};
+  }
+  return {RegistrationChange(broker, [&offline](v1::BrokerRegistrationChangeRecord& state) {
+    state.clear_offline_log_dirs();
+    for (const Uuid& dir : offline) {
+      state.add_offline_log_dirs(dir.ToBytes());
+    }
+  })};
 }
 
 }  // namespace kvorum

@@ -28,4 +28,18 @@ std::vector<v1::MetadataRecord> FenceBroker(const MetadataImage& image, BrokerId
 // or not registered.
 std::vector<v1::MetadataRecord> UnfenceBroker(const MetadataImage& image, BrokerId id);
 
+// Marks the broker as on its way out, and takes it out of in-sync replicas and leadership; the rest
+// of that if it is marked already. Empty if there is nothing left to do, or it is fenced.
+std::vector<v1::MetadataRecord> BeginControlledShutdown(const MetadataImage& image, BrokerId id);
+
+// Marks the broker drained and moves leaders away from it, or marks it undrained. Empty if it is so
+// already and nothing can move. REQUIRES: it is registered.
+std::vector<v1::MetadataRecord> DrainBroker(const MetadataImage& image, BrokerId id);
+std::vector<v1::MetadataRecord> UndrainBroker(const MetadataImage& image, BrokerId id);
+
+// Notes which of the broker's log directories are offline. Empty if that is known.
+// REQUIRES: it is registered, and they are its own.
+std::vector<v1::MetadataRecord> SetOfflineLogDirs(const MetadataImage& image, BrokerId id,
+                                                  const std::vector<Uuid>& offline);
+
 }  // namespace kvorum

@@ -1,7 +1,9 @@
 #include "server/metadata/brokers/brokers_delta.h"
 
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "server/base/check.h"
 #include "server/metadata/entity_hash.h"
@@ -23,6 +25,19 @@ const Broker& CheckedFind(const BrokersImage& image, const Record& record, Offse
                "offset {}: broker epoch is {}: {}", offset, broker->epoch,
                record.ShortDebugString());
   return *broker;
+}
+
+// The ids in `dirs`, which must be such.
+template <typename Record>
+std::vector<Uuid> CheckedDirs(const google::protobuf::RepeatedPtrField<std::string>& dirs,
+                              const Record& record, Offset offset) {
+  std::vector<Uuid> ids;
+  for (const std::string& dir : dirs) {
+    const std::optional<Uuid> id = Uuid::FromBytes(dir);
+    KVORUM_CHECK(id.has_value(), "offset {}: {}", offset, record.ShortDebugString());
+    ids.push_back(*id);
+  }
+  return ids;
 }
 
 }  // namespace
@@ -56,12 +71,16 @@ void BrokersDelta::Replay(const v1::RegisterBrokerRecord& record, Offset offset)
   broker->rack = record.rack();
   broker->features.assign(record.features().begin(), record.features().end());
   broker->is_fenced = record.fenced();
-  Replace(std::move(broker));
+  broker->log_dirs = CheckedDirs(record.log_dirs(), record, offset);
+  broker->offline_log_dirs = CheckedDirs(record.offline_log_dirs(), record, offset);
+  broker->in_controlled_shutdown = record.in_controlled_shutdown();
+  broker->is_drained = record.drained();
+  Replace(std::move(broker), offset);
 }
 
 void BrokersDelta::Replay(const v1::UnregisterBrokerRecord& record, Offset offset) {
   base_.reset();
-  image_.state_hash -= HashOf(CheckedFind(image_, record, offset));
+  Forget(CheckedFind(image_, record, offset));
   image_.brokers.Erase(BrokerId{record.broker_id()});
 }
 
@@ -69,14 +88,31 @@ void BrokersDelta::Replay(const v1::BrokerRegistrationChangeRecord& record, Offs
   base_.reset();
   auto broker = std::make_shared<Broker>(CheckedFind(image_, record, offset));
   broker->is_fenced = record.fenced();
-  Replace(std::move(broker));
+  broker->in_controlled_shutdown = record.in_controlled_shutdown();
+  broker->is_drained = record.drained();
+  broker->offline_log_dirs = CheckedDirs(record.offline_log_dirs(), record, offset);
+  Replace(std::move(broker), offset);
 }
 
-void BrokersDelta::Replace(std::shared_ptr<const Broker> broker) {
+void BrokersDelta::Forget(const Broker& broker) {
+  image_.state_hash -= HashOf(broker);
+  for (const Uuid& dir : broker.log_dirs) {
+    image_.by_log_dir.Erase(dir);
+  }
+}
+
+void BrokersDelta::Replace(std::shared_ptr<const Broker> broker, Offset offset) {
+  KVORUM_CHECK(!broker->is_fenced || !broker->in_controlled_shutdown,
+               "offset {}: broker {} is fenced and in controlled shutdown", offset, broker->id);
   if (const Broker* current = image_.Find(broker->id)) {
-    image_.state_hash -= HashOf(*current);
+    Forget(*current);
   }
   image_.state_hash += HashOf(*broker);
+  for (const Uuid& dir : broker->log_dirs) {
+    const bool is_new = image_.by_log_dir.Insert(dir, broker->id);
+    KVORUM_CHECK(is_new, "offset {}: log directory {} of broker {} is taken", offset, dir,
+                 broker->id);
+  }
   const BrokerId id = broker->id;
   image_.brokers.Insert(id, std::move(broker));
 }

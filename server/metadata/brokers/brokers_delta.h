@@ -27,7 +27,8 @@ class BrokersDelta {
   std::shared_ptr<const BrokersImage> Apply() const;
 
  private:
-  void Replace(std::shared_ptr<const Broker> broker);
+  void Replace(std::shared_ptr<const Broker> broker, Offset offset);
+  void Forget(const Broker& broker);
 
   // Released by the first change, before it: if nobody else holds the base, its nodes are then
   // changed in place instead of copied.

@@ -13,6 +13,14 @@ v1::RegisterBrokerRecord Broker::ToRecord() const {
   record.set_rack(rack);
   record.set_fenced(is_fenced);
   record.mutable_features()->Assign(features.begin(), features.end());
+  for (const Uuid& dir : log_dirs) {
+    record.add_log_dirs(dir.ToBytes());
+  }
+  record.set_in_controlled_shutdown(in_controlled_shutdown);
+  record.set_drained(is_drained);
+  for (const Uuid& dir : offline_log_dirs) {
+    record.add_offline_log_dirs(dir.ToBytes());
+  }
   return record;
 }
 

@@ -21,7 +21,15 @@ struct Broker {
   std::vector<v1::Endpoint> endpoints;
   std::string rack;                            // empty: none
   std::vector<v1::SupportedFeature> features;  // by name
+  std::vector<Uuid> log_dirs;                  // none: the broker does not tell
+  std::vector<Uuid> offline_log_dirs;
   bool is_fenced = true;
+  // Unfenced, on its way out: serves its clients, but may neither lead nor join in-sync replicas.
+  bool in_controlled_shutdown = false;
+  bool is_drained = false;  // by an operator: leads where nobody else can, gets no new replicas
+
+  // Active brokers may lead partitions and join their in-sync replicas.
+  bool is_active() const { return !is_fenced && !in_controlled_shutdown; }
 
   // The record that creates this broker as it is.
   v1::RegisterBrokerRecord ToRecord() const;
@@ -31,6 +39,7 @@ struct Broker {
 // thread. Only BrokersDelta makes new ones.
 struct BrokersImage {
   PersistentMap<BrokerId, std::shared_ptr<const Broker>> brokers;
+  PersistentMap<Uuid, BrokerId> by_log_dir;
   uint64_t state_hash = 0;
 
   // nullptr if `id` is not registered.
@@ -39,10 +48,9 @@ struct BrokersImage {
     return found == nullptr ? nullptr : found->get();
   }
 
-  // Active brokers may lead partitions and join their in-sync replicas.
   bool IsActive(BrokerId id) const {
     const Broker* broker = Find(id);
-    return broker != nullptr && !broker->is_fenced;
+    return broker != nullptr && broker->is_active();
   }
 };
 

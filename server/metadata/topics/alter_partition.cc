@@ -12,6 +12,7 @@
 #include "server/metadata/item_status.h"
 #include "server/metadata/record_codec.h"
 #include "server/metadata/request_checks.h"
+#include "server/metadata/topics/named_partition.h"
 #include "server/metadata/topics/partition_change.h"
 #include "server/metadata/topics/partition_info.h"
 #include "server/metadata/topics/topic_validation.h"
@@ -22,75 +23,74 @@ namespace {
 
 using Item = v1::AlterPartitionRequest::Item;
 
-// A partition that a request names, for messages and records.
-struct Named {
-  PartitionKey key;
-  const Partition& partition;
-};
-
-absl::Status Refuse(ErrorReason reason, const PartitionKey& key, std::string_view why) {
-  return MakeError(reason,
-                   fmt::format("partition {} of topic {}: {}", key.index, key.topic_id, why));
-}
-
 // The sender must know the partition as it is: the order of these checks is Kafka's, so that a
 // stale controller is never mistaken for a stale broker.
-absl::Status ValidateEpochs(const Item& item, const Named& named, BrokerId sender) {
+absl::Status ValidateEpochs(const Item& item, const NamedPartition& named, BrokerId sender) {
   const Partition& partition = named.partition;
   if (item.leader_epoch() > partition.leader_epoch) {
-    return Refuse(ErrorReason::kNotController, named.key,
-                  fmt::format("leader epoch {} is ahead of this controller's {}; find the active "
-                              "controller",
-                              item.leader_epoch(), partition.leader_epoch));
+    return RefusePartition(
+        ErrorReason::kNotController, named.key,
+        fmt::format("leader epoch {} is ahead of this controller's {}; find the active "
+                    "controller",
+                    item.leader_epoch(), partition.leader_epoch));
   }
   if (item.partition_epoch() > partition.partition_epoch) {
-    return Refuse(ErrorReason::kNotController, named.key,
-                  fmt::format("partition epoch {} is ahead of this controller's {}; find the "
-                              "active controller",
-                              item.partition_epoch(), partition.partition_epoch));
+    return RefusePartition(
+        ErrorReason::kNotController, named.key,
+        fmt::format("partition epoch {} is ahead of this controller's {}; find the "
+                    "active controller",
+                    item.partition_epoch(), partition.partition_epoch));
   }
   if (item.leader_epoch() < partition.leader_epoch) {
-    return Refuse(ErrorReason::kFencedLeaderEpoch, named.key,
-                  fmt::format("leader epoch {} is over, it is {} now; apply the metadata up to "
-                              "there",
-                              item.leader_epoch(), partition.leader_epoch));
+    return RefusePartition(
+        ErrorReason::kFencedLeaderEpoch, named.key,
+        fmt::format("leader epoch {} is over, it is {} now; apply the metadata up to "
+                    "there",
+                    item.leader_epoch(), partition.leader_epoch));
   }
   if (partition.leader != sender) {
-    return Refuse(ErrorReason::kInvalidRequest, named.key,
-                  fmt::format("broker {} does not lead it, {} does; only the leader changes it",
-                              sender, partition.leader));
+    return RefusePartition(
+        ErrorReason::kInvalidRequest, named.key,
+        fmt::format("broker {} does not lead it, {} does; only the leader changes it", sender,
+                    partition.leader));
   }
   if (item.partition_epoch() < partition.partition_epoch) {
-    return Refuse(ErrorReason::kInvalidUpdateVersion, named.key,
-                  fmt::format("partition epoch {} is over, it is {} now; apply the metadata up to "
-                              "there and decide anew",
-                              item.partition_epoch(), partition.partition_epoch));
+    return RefusePartition(
+        ErrorReason::kInvalidUpdateVersion, named.key,
+        fmt::format("partition epoch {} is over, it is {} now; apply the metadata up to "
+                    "there and decide anew",
+                    item.partition_epoch(), partition.partition_epoch));
   }
   return absl::OkStatus();
 }
 
 // The in-sync replicas that `item` asks for, in the order of the replicas.
-absl::StatusOr<PartitionTarget> ValidateIsr(const Item& item, const Named& named, BrokerId sender) {
+absl::StatusOr<PartitionTarget> ValidateIsr(const Item& item, const NamedPartition& named,
+                                            BrokerId sender) {
   std::set<BrokerId> members;
   for (const v1::IsrMember& member : item.new_isr()) {
     if (!members.insert(BrokerId{member.broker_id()}).second) {
-      return Refuse(ErrorReason::kInvalidRequest, named.key,
-                    fmt::format("new_isr names broker {} twice; name it once", member.broker_id()));
+      return RefusePartition(
+          ErrorReason::kInvalidRequest, named.key,
+          fmt::format("new_isr names broker {} twice; name it once", member.broker_id()));
     }
   }
-  PartitionTarget target{{}, item.leader_recovery_state()};
+  PartitionTarget target(named.partition);
+  target.isr.clear();
+  target.leader_recovery_state = item.leader_recovery_state();
   for (const BrokerId id : named.partition.replicas) {
     if (members.erase(id) > 0) {
       target.isr.push_back(id);
     }
   }
   if (!members.empty()) {
-    return Refuse(ErrorReason::kInvalidRequest, named.key,
-                  fmt::format("new_isr names broker {}, which holds no replica; name replicas only",
-                              *members.begin()));
+    return RefusePartition(
+        ErrorReason::kInvalidRequest, named.key,
+        fmt::format("new_isr names broker {}, which holds no replica; name replicas only",
+                    *members.begin()));
   }
-  if (std::find(target.isr.begin(), target.isr.end(), sender) == target.isr.end()) {
-    return Refuse(
+  if (!Contains(target.isr, sender)) {
+    return RefusePartition(
         ErrorReason::kInvalidRequest, named.key,
         fmt::format("new_isr lacks the leader, broker {}; the leader is always in sync", sender));
   }
@@ -98,25 +98,28 @@ absl::StatusOr<PartitionTarget> ValidateIsr(const Item& item, const Named& named
 }
 
 // KIP-704: a leader that was elected uncleanly recovers alone, and only once.
-absl::Status ValidateRecovery(const PartitionTarget& target, const Named& named) {
+absl::Status ValidateRecovery(const PartitionTarget& target, const NamedPartition& named) {
   if (!v1::LeaderRecoveryState_IsValid(target.leader_recovery_state)) {
-    return Refuse(ErrorReason::kInvalidRequest, named.key,
-                  fmt::format("leader_recovery_state has the unknown value {}; use RECOVERED or "
-                              "RECOVERING",
-                              static_cast<int>(target.leader_recovery_state)));
+    return RefusePartition(
+        ErrorReason::kInvalidRequest, named.key,
+        fmt::format("leader_recovery_state has the unknown value {}; use RECOVERED or "
+                    "RECOVERING",
+                    static_cast<int>(target.leader_recovery_state)));
   }
   if (target.leader_recovery_state == v1::LEADER_RECOVERY_STATE_RECOVERED) {
     return absl::OkStatus();
   }
   if (target.isr.size() > 1) {
-    return Refuse(ErrorReason::kInvalidRequest, named.key,
-                  fmt::format("a recovering leader with {} in-sync replicas; only the leader can "
-                              "be in sync until it has recovered",
-                              target.isr.size()));
+    return RefusePartition(
+        ErrorReason::kInvalidRequest, named.key,
+        fmt::format("a recovering leader with {} in-sync replicas; only the leader can "
+                    "be in sync until it has recovered",
+                    target.isr.size()));
   }
   if (named.partition.leader_recovery_state == v1::LEADER_RECOVERY_STATE_RECOVERED) {
-    return Refuse(ErrorReason::kInvalidRequest, named.key,
-                  "its leader has recovered and can't be recovering again; send RECOVERED");
+    return RefusePartition(
+        ErrorReason::kInvalidRequest, named.key,
+        "its leader has recovered and can't be recovering again; send RECOVERED");
   }
   return absl::OkStatus();
 }
@@ -127,37 +130,24 @@ absl::Status ValidateEligible(const Item& item, const PartitionKey& key,
   for (const v1::IsrMember& member : item.new_isr()) {
     const Broker* broker = brokers.Find(BrokerId{member.broker_id()});
     if (broker == nullptr) {
-      return Refuse(
+      return RefusePartition(
           ErrorReason::kIneligibleReplica, key,
           fmt::format("broker {} of new_isr is not registered; leave it out", member.broker_id()));
     }
-    if (broker->is_fenced) {
-      return Refuse(ErrorReason::kIneligibleReplica, key,
-                    fmt::format("broker {} of new_isr is fenced; leave it out until it is unfenced",
-                                member.broker_id()));
+    if (!broker->is_active()) {
+      return RefusePartition(
+          ErrorReason::kIneligibleReplica, key,
+          fmt::format("broker {} of new_isr is {}; leave it out until it is back",
+                      member.broker_id(), broker->is_fenced ? "fenced" : "shutting down"));
     }
     if (member.broker_epoch() != -1 && BrokerEpoch{member.broker_epoch()} != broker->epoch) {
-      return Refuse(ErrorReason::kIneligibleReplica, key,
-                    fmt::format("broker {} of new_isr has epoch {} but {} was sent; that "
-                                "incarnation is gone, leave it out",
-                                member.broker_id(), broker->epoch, member.broker_epoch()));
+      return RefusePartition(ErrorReason::kIneligibleReplica, key,
+                             fmt::format("broker {} of new_isr has epoch {} but {} was sent; that "
+                                         "incarnation is gone, leave it out",
+                                         member.broker_id(), broker->epoch, member.broker_epoch()));
     }
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<Named> FindPartition(const TopicsImage& topics, const Item& item) {
-  v1::TopicRef ref;
-  ref.set_topic_id(item.topic_id());
-  KVORUM_ASSIGN_OR_RETURN(const Topic* topic, ResolveTopic(topics, ref));
-  const PartitionKey key{topic->id, item.partition_index()};
-  const Partition* partition = topic->partitions.Find(item.partition_index());
-  if (partition == nullptr) {
-    return Refuse(ErrorReason::kUnknownTopicOrPartition, key,
-                  fmt::format("the topic '{}' has {} partitions only", *topic->name,
-                              topic->partition_count()));
-  }
-  return Named{key, *partition};
 }
 
 // One request under way.
@@ -172,27 +162,34 @@ struct Alteration {
 absl::StatusOr<v1::PartitionInfo> AlterOne(const Item& item, Alteration& alteration) {
   const BrokersImage& brokers = alteration.image.brokers();
   const BrokerId sender = alteration.sender;
-  KVORUM_ASSIGN_OR_RETURN(const Named named, FindPartition(alteration.image.topics(), item));
+  v1::TopicRef ref;
+  ref.set_topic_id(item.topic_id());
+  KVORUM_ASSIGN_OR_RETURN(const NamedPartition named,
+                          FindPartition(alteration.image.topics(), ref, item.partition_index()));
   if (!alteration.seen.insert(named.key).second) {
     // Items are decided on the image alone, so a second change would not see the first.
-    return Refuse(ErrorReason::kInvalidRequest, named.key,
-                  "it is named more than once in the request; name it once");
+    return RefusePartition(ErrorReason::kInvalidRequest, named.key,
+                           "it is named more than once in the request; name it once");
   }
   KVORUM_RETURN_IF_ERROR(ValidateEpochs(item, named, sender));
   KVORUM_ASSIGN_OR_RETURN(const PartitionTarget target, ValidateIsr(item, named, sender));
   KVORUM_RETURN_IF_ERROR(ValidateRecovery(target, named));
   KVORUM_RETURN_IF_ERROR(ValidateEligible(item, named.key, brokers));
 
-  Partition after = named.partition;
-  const ActiveBrokers active{.brokers = brokers, .leaving = {}, .arriving = {}};
-  if (auto record = ChangePartition(named.key, named.partition, target, active)) {
-    const v1::PartitionChangeRecord& change = record->partition_change();
-    after.isr = target.isr;
-    after.leader = BrokerId{change.leader()};
-    after.leader_epoch = change.leader_epoch();
-    after.partition_epoch = change.partition_epoch();
-    after.leader_recovery_state = change.leader_recovery_state();
-    alteration.records.push_back(*std::move(record));
+  const ActiveBrokers active{.brokers = brokers};
+  auto record = ChangePartition(named.now(), target, active);
+  if (!record.has_value()) {
+    return ToPartitionInfo(item.partition_index(), named.partition);
+  }
+  const Partition after = Changed(named.partition, record->partition_change());
+  alteration.records.push_back(*std::move(record));
+  if (after.leader != sender) {
+    // The change is written all the same: it completed a reassignment that removes the sender, or
+    // moved the leadership off a broker that is being drained.
+    return RefusePartition(ErrorReason::kNewLeaderElected, named.key,
+                           fmt::format("the change is made and broker {} leads now with epoch {}; "
+                                       "follow it",
+                                       after.leader, after.leader_epoch));
   }
   return ToPartitionInfo(item.partition_index(), after);
 }

@@ -3,87 +3,193 @@
 #include <algorithm>
 #include <utility>
 
-#include "server/base/check.h"
-
 namespace kvorum {
 namespace {
 
-BrokerId ElectLeader(const Partition& current, const BrokerList& isr, const ActiveBrokers& active) {
-  const auto may_lead = [&](BrokerId id) {
-    return std::find(isr.begin(), isr.end(), id) != isr.end() && active.Contains(id);
-  };
-  if (may_lead(current.leader)) {
-    return current.leader;
-  }
-  const auto found = std::find_if(current.replicas.begin(), current.replicas.end(), may_lead);
-  return found == current.replicas.end() ? kNoLeader : *found;
-}
+struct Elected {
+  BrokerId leader = kNoLeader;
+  bool is_clean = true;  // false: what it lacks is lost
+};
 
-const Partition& Get(const TopicsImage& topics, const PartitionKey& key) {
-  const Topic* topic = topics.Find(key.topic_id);
-  KVORUM_CHECK(topic != nullptr, "index names topic {}", key.topic_id);
-  const Partition* partition = topic->partitions.Find(key.index);
-  KVORUM_CHECK(partition != nullptr, "index names partition {} of topic {}", key.index,
-               key.topic_id);
-  return *partition;
-}
+// One partition on its way from `now` to a record.
+class PartitionChangeBuilder {
+ public:
+  PartitionChangeBuilder(const PartitionNow& now, const PartitionTarget& target,
+                         const ActiveBrokers& active)
+      : now_(now), current_(now.partition), active_(active), election_(target.election) {
+    next_ = current_;
+    next_.replicas = target.replicas;
+    next_.adding = InOrder(target.adding);
+    next_.removing = InOrder(target.removing);
+    next_.isr = InOrder(target.isr);
+    next_.leader_recovery_state = target.leader_recovery_state;
+    stopped_uncleanly_ = target.stopped_uncleanly;
+  }
+
+  std::optional<v1::MetadataRecord> Build() {
+    CompleteReassignment();
+    SetEligible();
+    Elect();
+    SetLastKnownLeader();
+    if (next_ == current_) {
+      return std::nullopt;
+    }
+    const bool is_leader_set = next_.leader != current_.leader;
+    const bool is_replica_dropped = !Without(current_.replicas, next_.replicas).empty();
+    next_.leader_epoch += is_leader_set || is_replica_dropped ? 1 : 0;
+    next_.partition_epoch += 1;
+    return ToRecord();
+  }
+
+ private:
+  // The members of `part` that are replicas, in the order of those.
+  BrokerList InOrder(const BrokerList& part) const {
+    return Filter(next_.replicas, [&part](BrokerId id) { return Contains(part, id); });
+  }
+
+  // KIP-455: done when all that is added is in sync without what is removed, somebody is, and, if
+  // the partition gets fewer replicas, every one that stays.
+  void CompleteReassignment() {
+    if (!next_.is_reassigning()) {
+      return;
+    }
+    const BrokerList isr = Without(next_.isr, next_.removing);
+    const BrokerList replicas = Without(next_.replicas, next_.removing);
+    const bool shrinks = next_.adding.size() < next_.removing.size();
+    if (isr.empty() || !Without(next_.adding, isr).empty() ||
+        (shrinks && !Without(replicas, isr).empty())) {
+      return;
+    }
+    next_.replicas = replicas;
+    next_.isr = isr;
+    next_.adding.clear();
+    next_.removing.clear();
+  }
+
+  // KIP-966 "ELR invariants".
+  void SetEligible() {
+    if (next_.isr.size() >= MinIsr(now_.topic, next_.replicas.size())) {
+      next_.elr.clear();
+      return;
+    }
+    next_.elr = Filter(next_.replicas, [this](BrokerId id) {
+      const bool was_safe = Contains(current_.isr, id) || Contains(current_.elr, id);
+      return was_safe && !Contains(next_.isr, id) && id != stopped_uncleanly_;
+    });
+  }
+
+  bool MayLead(BrokerId id) const {
+    return active_.Contains(id) && id != stopped_uncleanly_ &&
+           Contains(next_.isr.empty() ? next_.elr : next_.isr, id);
+  }
+
+  // The first of the election's order that may lead and is drained or not, as asked.
+  BrokerId FindLeader(bool drained) const {
+    const auto may_lead = [&](BrokerId id) {
+      return MayLead(id) && active_.IsDrained(id) == drained;
+    };
+    if (election_ == Election::kPreferred && may_lead(next_.replicas.front())) {
+      return next_.replicas.front();
+    }
+    if (may_lead(current_.leader)) {
+      return current_.leader;
+    }
+    const auto found = std::find_if(next_.replicas.begin(), next_.replicas.end(), may_lead);
+    return found == next_.replicas.end() ? kNoLeader : *found;
+  }
+
+  Elected ChooseLeader() const {
+    for (const bool drained : {false, true}) {
+      if (const BrokerId leader = FindLeader(drained); leader != kNoLeader) {
+        return {leader};
+      }
+    }
+    const BrokerId last = current_.last_known_leader;
+    if (next_.isr.empty() && next_.elr.empty() && active_.Contains(last) &&
+        Contains(next_.replicas, last)) {
+      return {last, /*is_clean=*/false};
+    }
+    if (election_ == Election::kUnclean) {
+      for (const BrokerId id : next_.replicas) {
+        if (active_.Contains(id)) {
+          return {id, /*is_clean=*/false};
+        }
+      }
+    }
+    return {};
+  }
+
+  void Elect() {
+    const Elected elected = ChooseLeader();
+    next_.leader = elected.leader;
+    if (elected.leader == kNoLeader) {
+      return;
+    }
+    if (!elected.is_clean) {
+      next_.isr = {elected.leader};
+      next_.elr.clear();
+      next_.leader_recovery_state = v1::LEADER_RECOVERY_STATE_RECOVERING;
+    } else if (next_.isr.empty()) {
+      next_.isr = {elected.leader};  // of the eligible: it has everything
+      next_.elr = Without(next_.elr, next_.isr);
+      if (next_.isr.size() >= MinIsr(now_.topic, next_.replicas.size())) {
+        next_.elr.clear();
+      }
+    }
+  }
+
+  void SetLastKnownLeader() {
+    if (next_.leader != kNoLeader) {
+      next_.last_known_leader = kNoLeader;
+    } else if (current_.leader != kNoLeader) {
+      next_.last_known_leader = current_.leader;
+    }
+    if (!Contains(next_.replicas, next_.last_known_leader)) {
+      next_.last_known_leader = kNoLeader;
+    }
+  }
+
+  v1::MetadataRecord ToRecord() const {
+    v1::MetadataRecord record;
+    v1::PartitionChangeRecord& change = *record.mutable_partition_change();
+    change.set_topic_id(now_.key.topic_id.ToBytes());
+    change.set_partition_index(now_.key.index);
+    const auto fill = [](const BrokerList& list, auto* ids) {
+      for (const BrokerId id : list) {
+        ids->Add(id.value());
+      }
+    };
+    if (next_.replicas != current_.replicas) {
+      fill(next_.replicas, change.mutable_replicas());
+    }
+    fill(next_.isr, change.mutable_isr());
+    fill(next_.elr, change.mutable_eligible_leader_replicas());
+    fill(next_.adding, change.mutable_adding_replicas());
+    fill(next_.removing, change.mutable_removing_replicas());
+    if (next_.last_known_leader != kNoLeader) {
+      change.add_last_known_elr(next_.last_known_leader.value());
+    }
+    change.set_leader(next_.leader.value());
+    change.set_leader_epoch(next_.leader_epoch);
+    change.set_partition_epoch(next_.partition_epoch);
+    change.set_leader_recovery_state(next_.leader_recovery_state);
+    return record;
+  }
+
+  const PartitionNow& now_;
+  const Partition& current_;
+  const ActiveBrokers& active_;
+  const Election election_;
+  std::optional<BrokerId> stopped_uncleanly_;
+  Partition next_;
+};
 
 }  // namespace
 
-std::optional<v1::MetadataRecord> ChangePartition(const PartitionKey& key, const Partition& current,
+std::optional<v1::MetadataRecord> ChangePartition(const PartitionNow& now,
                                                   const PartitionTarget& target,
                                                   const ActiveBrokers& active) {
-  const BrokerId leader = ElectLeader(current, target.isr, active);
-  const bool is_leader_set = leader != current.leader;
-  if (!is_leader_set && target.isr == current.isr &&
-      target.leader_recovery_state == current.leader_recovery_state) {
-    return std::nullopt;
-  }
-  v1::MetadataRecord record;
-  v1::PartitionChangeRecord& change = *record.mutable_partition_change();
-  change.set_topic_id(key.topic_id.ToBytes());
-  change.set_partition_index(key.index);
-  for (const BrokerId id : target.isr) {
-    change.add_isr(id.value());
-  }
-  change.set_leader(leader.value());
-  change.set_leader_epoch(current.leader_epoch + (is_leader_set ? 1 : 0));
-  change.set_partition_epoch(current.partition_epoch + 1);
-  change.set_leader_recovery_state(target.leader_recovery_state);
-  return record;
-}
-
-std::vector<v1::MetadataRecord> RemoveFromIsrs(const MetadataImage& image, BrokerId leaving) {
-  const ActiveBrokers active{.brokers = image.brokers(), .leaving = leaving, .arriving = {}};
-  std::vector<v1::MetadataRecord> records;
-  for (const PartitionKey& key : PartitionsInSyncOn(image.topics(), leaving)) {
-    const Partition& current = Get(image.topics(), key);
-    PartitionTarget target{current.isr, current.leader_recovery_state};
-    if (target.isr.size() > 1) {
-      target.isr.erase(std::find(target.isr.begin(), target.isr.end(), leaving));
-    }
-    if (auto record = ChangePartition(key, current, target, active)) {
-      records.push_back(*std::move(record));
-    }
-  }
-  return records;
-}
-
-std::vector<v1::MetadataRecord> ElectWhereLeaderless(const MetadataImage& image,
-                                                     BrokerId arriving) {
-  const ActiveBrokers active{.brokers = image.brokers(), .leaving = {}, .arriving = arriving};
-  std::vector<v1::MetadataRecord> records;
-  for (const PartitionKey& key : PartitionsInSyncOn(image.topics(), arriving)) {
-    const Partition& current = Get(image.topics(), key);
-    if (current.leader != kNoLeader) {
-      continue;
-    }
-    const PartitionTarget target{current.isr, current.leader_recovery_state};
-    if (auto record = ChangePartition(key, current, target, active)) {
-      records.push_back(*std::move(record));
-    }
-  }
-  return records;
+  return PartitionChangeBuilder(now, target, active).Build();
 }
 
 }  // namespace kvorum

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
-#include <vector>
 
 #include "kvorum/v1/record.pb.h"
 #include "server/base/ids.h"
@@ -12,33 +12,64 @@ namespace kvorum {
 // Who may lead: the active brokers, as they will be once a change is through.
 struct ActiveBrokers {
   const BrokersImage& brokers;
-  std::optional<BrokerId> leaving;   // about to be fenced or unregistered
-  std::optional<BrokerId> arriving;  // about to be unfenced
+  std::optional<BrokerId> leaving = std::nullopt;   // about to be fenced, to shut down, to go
+  std::optional<BrokerId> arriving = std::nullopt;  // about to be active
+  std::optional<BrokerId> draining = std::nullopt;  // about to be drained
 
   bool Contains(BrokerId id) const {
     return id == arriving || (id != leaving && brokers.IsActive(id));
   }
+  // Leads only where nobody else can.
+  bool IsDrained(BrokerId id) const {
+    const Broker* broker = brokers.Find(id);
+    return id == draining || (broker != nullptr && broker->is_drained);
+  }
 };
 
-// What a partition shall become; the leader follows from it.
+enum class Election : uint8_t {
+  kOnline,     // who leads goes on; else the first replica in order
+  kPreferred,  // the first replica; else as kOnline
+  kUnclean,    // as kOnline; else any active replica, with loss of what it lacks
+};
+
+// What a partition shall become; leader, eligible leaders and epochs follow from it.
 struct PartitionTarget {
-  BrokerList isr;  // a subsequence of the replicas, not empty
-  v1::LeaderRecoveryState leader_recovery_state = v1::LEADER_RECOVERY_STATE_RECOVERED;
+  // As `current` is.
+  explicit PartitionTarget(const Partition& current)
+      : replicas(current.replicas),
+        isr(current.isr),
+        adding(current.adding),
+        removing(current.removing),
+        leader_recovery_state(current.leader_recovery_state) {}
+
+  BrokerList replicas;
+  BrokerList isr;  // replicas
+  BrokerList adding;
+  BrokerList removing;
+  v1::LeaderRecoveryState leader_recovery_state;
+  // Came back without what it had acknowledged: it is not eligible to lead any more.
+  std::optional<BrokerId> stopped_uncleanly;
+  Election election = Election::kOnline;
 };
 
-// The record that takes partition `key` from `current` to `target`,
-// or nullopt if nothing changes. The partition epoch grows with every record, the leader epoch
-// whenever a leader is set, to none included. Online election (KIP-966 "clean"): the current leader
-// if it is active and in sync, else the first replica in order that is, else none.
-std::optional<v1::MetadataRecord> ChangePartition(const PartitionKey& key, const Partition& current,
+// A partition as it is, with what rules of its topic the change must obey.
+struct PartitionNow {
+  PartitionKey key;
+  const Partition& partition;
+  const Topic& topic;
+};
+
+// The record that takes a partition from what it is to `target`, or nullopt if nothing changes; the
+// one place where leaders, in-sync and eligible replicas and epochs are chosen (Kafka's
+// PartitionChangeBuilder; KIP-455, KIP-704, KIP-841, KIP-966):
+// - A reassignment whose replicas are all in sync is completed.
+// - A leader is active and in sync, or eligible if nobody is in sync; where neither is, the one
+//   known to have led last, which then must recover. Drained brokers lead where no other can.
+// - Fewer in-sync replicas than the minimum: those that leave stay eligible. Enough: none are.
+// - The partition epoch grows with every record, the leader epoch whenever a leader is set (to
+//   none, too), and when a replica is dropped.
+std::optional<v1::MetadataRecord> ChangePartition(const PartitionNow& now,
                                                   const PartitionTarget& target,
                                                   const ActiveBrokers& active);
-
-// Takes `leaving` out of the in-sync replicas of all partitions, electing new leaders. The last
-// in-sync replica stays one, leaderless: it alone has everything that was acknowledged.
-std::vector<v1::MetadataRecord> RemoveFromIsrs(const MetadataImage& image, BrokerId leaving);
-
-// Elects a leader for each leaderless partition whose in-sync replicas hold `arriving`.
-std::vector<v1::MetadataRecord> ElectWhereLeaderless(const MetadataImage& image, BrokerId arriving);
 
 }  // namespace kvorum

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -65,6 +66,9 @@ class Placer {
   Placer(const BrokersImage& brokers, Random& random) : random_(random) {
     std::map<std::string, Rack> by_name;  // brokers without a rack share the one named ""
     for (const auto& [id, broker] : brokers.brokers) {
+      if (!MayGetReplicas(*broker)) {
+        continue;
+      }
       Rack& rack = by_name[broker->rack];
       (broker->is_fenced ? rack.fenced : rack.unfenced).Add(id);
       ++broker_count_;
@@ -139,22 +143,26 @@ class Placer {
 
 }  // namespace
 
+bool MayGetReplicas(const Broker& broker) {
+  return !broker.in_controlled_shutdown && !broker.is_drained;
+}
+
 absl::StatusOr<std::vector<BrokerList>> PlaceReplicas(const PlacementSpec& spec,
                                                       const BrokersImage& brokers, Random& random) {
   Placer placer(brokers, random);
   if (placer.unfenced_count() == 0) {
     return MakeError(ErrorReason::kInvalidReplicationFactor,
-                     fmt::format("none of the {} registered brokers is unfenced, so nothing can be "
-                                 "placed; start a broker",
-                                 placer.broker_count()));
+                     fmt::format("none of the {} registered brokers is unfenced, stays and is not "
+                                 "drained, so nothing can be placed; start or undrain a broker",
+                                 brokers.brokers.size()));
   }
-  if (spec.replication_factor < 1 ||
-      static_cast<size_t>(spec.replication_factor) > placer.broker_count()) {
+  const size_t limit = std::min(placer.broker_count(), kMaxReplicas);
+  if (spec.replication_factor < 1 || static_cast<size_t>(spec.replication_factor) > limit) {
     return MakeError(
         ErrorReason::kInvalidReplicationFactor,
-        fmt::format("replication factor {} with {} registered brokers; use 1 to {}, "
-                    "or add brokers",
-                    spec.replication_factor, placer.broker_count(), placer.broker_count()));
+        fmt::format("replication factor {} with {} brokers that may get replicas and a limit of "
+                    "{}; use 1 to {}, or add brokers",
+                    spec.replication_factor, placer.broker_count(), kMaxReplicas, limit));
   }
   std::vector<BrokerList> partitions;
   partitions.reserve(static_cast<size_t>(spec.partition_count));

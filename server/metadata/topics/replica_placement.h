@@ -18,6 +18,9 @@ struct PlacementSpec {
   int32_t replication_factor = 0;
 };
 
+// True unless the broker is drained or shutting down: those get no new replicas.
+bool MayGetReplicas(const Broker& broker);
+
 // One list of replicas per partition, preferred leader first. Striped over racks and brokers from
 // random starts, as Kafka's StripedReplicaPlacer: leaders and replicas are spread evenly, the
 // leader is always unfenced, fenced brokers are taken only where unfenced ones run out, and no

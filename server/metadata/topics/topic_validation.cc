@@ -26,6 +26,10 @@ absl::StatusOr<BrokerList> ValidateReplicas(const v1::ReplicaAssignment& assignm
   if (assignment.replicas().empty()) {
     return InvalidAssignment(index, "it has no replicas; name at least one broker");
   }
+  if (assignment.replicas_size() > static_cast<int>(kMaxReplicas)) {
+    return InvalidAssignment(index, fmt::format("it has {} replicas; the limit is {}",
+                                                assignment.replicas_size(), kMaxReplicas));
+  }
   BrokerList replicas;
   bool has_active = false;
   for (const int32_t raw_id : assignment.replicas()) {
@@ -33,16 +37,23 @@ absl::StatusOr<BrokerList> ValidateReplicas(const v1::ReplicaAssignment& assignm
     if (std::find(replicas.begin(), replicas.end(), id) != replicas.end()) {
       return InvalidAssignment(index, fmt::format("broker {} is named twice; name it once", id));
     }
-    if (brokers.Find(id) == nullptr) {
+    const Broker* broker = brokers.Find(id);
+    if (broker == nullptr) {
       return InvalidAssignment(
           index, fmt::format("broker {} is not registered; use registered brokers", id));
+    }
+    if (broker->is_drained) {
+      return InvalidAssignment(index, fmt::format("broker {} is drained and gets no new replicas; "
+                                                  "undrain it, or use another",
+                                                  id));
     }
     has_active |= brokers.IsActive(id);
     replicas.push_back(id);
   }
   if (!has_active) {
     return InvalidAssignment(
-        index, "all its brokers are fenced, so none could lead; name an unfenced one");
+        index,
+        "all its brokers are fenced or shutting down, so none could lead; name an active one");
   }
   return replicas;
 }

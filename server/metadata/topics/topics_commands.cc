@@ -17,6 +17,7 @@
 #include "server/metadata/configs/configs_commands.h"
 #include "server/metadata/item_status.h"
 #include "server/metadata/record_codec.h"
+#include "server/metadata/topics/placement_explanation.h"
 #include "server/metadata/topics/replica_placement.h"
 #include "server/metadata/topics/topic_validation.h"
 
@@ -110,7 +111,7 @@ absl::StatusOr<std::vector<BrokerList>> PlanPartitions(const CommandContext& con
   if (spec.replication_factor <= 0) {
     int32_t unfenced = 0;
     for (const auto& [id, broker] : brokers.brokers) {
-      unfenced += broker->is_fenced ? 0 : 1;
+      unfenced += !broker->is_fenced && MayGetReplicas(*broker) ? 1 : 0;
     }
     spec.replication_factor = std::min(kDefaultReplicationFactor, unfenced);
   }
@@ -136,18 +137,62 @@ void AppendPartitions(const CommandContext& context, const Uuid& topic_id, int32
   }
 }
 
-void FillCreated(const Uuid& topic_id, const std::vector<BrokerList>& partitions,
-                 v1::CreateTopicsResponse::Result& result) {
-  result.set_topic_id(topic_id.ToString());
-  result.set_partition_count(static_cast<int32_t>(partitions.size()));
-  result.set_replication_factor(static_cast<int32_t>(partitions.front().size()));
+template <typename Result>
+void FillAssignments(const std::vector<BrokerList>& partitions, int32_t first_index,
+                     Result& result) {
   for (size_t i = 0; i < partitions.size(); ++i) {
     v1::ReplicaAssignment& assignment = *result.add_assignments();
-    assignment.set_partition_index(static_cast<int32_t>(i));
+    assignment.set_partition_index(first_index + static_cast<int32_t>(i));
     for (const BrokerId id : partitions[i]) {
       assignment.add_replicas(id.value());
     }
   }
+}
+
+void FillCreated(const Topic& topic, const std::vector<BrokerList>& partitions,
+                 v1::CreateTopicsResponse::Result& result) {
+  result.set_topic_id(topic.id.ToString());
+  result.set_partition_count(static_cast<int32_t>(partitions.size()));
+  result.set_replication_factor(static_cast<int32_t>(partitions.front().size()));
+  result.set_min_insync_replicas(topic.min_insync_replicas);
+  FillAssignments(partitions, 0, result);
+}
+
+// The topic that `request` asks for, without its partitions.
+absl::StatusOr<Topic> PlanTopic(const CommandContext& context, const v1::NewTopic& request) {
+  if (request.min_insync_replicas() < 0 ||
+      request.min_insync_replicas() > static_cast<int32_t>(kMaxReplicas)) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("topic '{}' has min_insync_replicas {}; use 1 to {}, or 0 for 1",
+                                 request.name(), request.min_insync_replicas(), kMaxReplicas));
+  }
+  Topic topic;
+  topic.id = DrawTopicId(context);
+  topic.name = std::make_shared<const std::string>(request.name());
+  topic.min_insync_replicas = std::max(request.min_insync_replicas(), 1);
+  return topic;
+}
+
+// Plans one topic of a request: its records and its result.
+// `new_configs` counts those of the whole request.
+absl::Status CreateOne(const CommandContext& context, const v1::NewTopic& request, bool explain,
+                       size_t& new_configs, std::vector<v1::MetadataRecord>& records,
+                       v1::CreateTopicsResponse::Result& result) {
+  KVORUM_ASSIGN_OR_RETURN(const std::vector<BrokerList> partitions,
+                          PlanPartitions(context, request));
+  KVORUM_ASSIGN_OR_RETURN(std::vector<v1::MetadataRecord> configs,
+                          PlanTopicConfigs(context, request, new_configs));
+  KVORUM_ASSIGN_OR_RETURN(const Topic topic, PlanTopic(context, request));
+  *records.emplace_back().mutable_topic() = topic.ToRecord();
+  AppendPartitions(context, topic.id, 0, partitions, records);
+  new_configs += configs.size();
+  std::move(configs.begin(), configs.end(), std::back_inserter(records));
+  FillCreated(topic, partitions, result);
+  if (explain) {
+    *result.mutable_explanation() =
+        ExplainPlacement(partitions, !request.assignments().empty(), context.image.brokers());
+  }
+  return absl::OkStatus();
 }
 
 int64_t RequestedPartitions(const v1::NewTopic& topic) {
@@ -190,6 +235,9 @@ absl::StatusOr<CommandResult<v1::CreateTopicsResponse>> Execute(
     total += RequestedPartitions(topic);
   }
   KVORUM_RETURN_IF_ERROR(ValidatePartitionTotal(total));
+  if (request.explain()) {
+    KVORUM_RETURN_IF_ERROR(CheckMayExplain(request.topics_size(), context.image.brokers()));
+  }
 
   CommandResult<v1::CreateTopicsResponse> result;
   const std::set<std::string_view> repeated = RepeatedNames(request.topics());
@@ -202,22 +250,10 @@ absl::StatusOr<CommandResult<v1::CreateTopicsResponse>> Execute(
                               ? NamedTwice(topic.name())
                               : ValidateNewName(topic.name(), context.image.topics(), planned);
     if (status.ok()) {
-      absl::StatusOr<std::vector<BrokerList>> partitions = PlanPartitions(context, topic);
-      status = partitions.status();
-      absl::StatusOr<std::vector<v1::MetadataRecord>> configs =
-          PlanTopicConfigs(context, topic, new_configs);
-      status.Update(configs.status());
-      if (status.ok()) {
-        const Uuid id = DrawTopicId(context);
-        v1::TopicRecord& record = *result.records.emplace_back().mutable_topic();
-        record.set_topic_id(id.ToBytes());
-        record.set_name(topic.name());
-        AppendPartitions(context, id, 0, *partitions, result.records);
-        new_configs += configs->size();
-        std::move(configs->begin(), configs->end(), std::back_inserter(result.records));
-        FillCreated(id, *partitions, item);
-        planned[MetricNameOf(topic.name()).value_or(topic.name())] = topic.name();
-      }
+      status = CreateOne(context, topic, request.explain(), new_configs, result.records, item);
+    }
+    if (status.ok()) {
+      planned[MetricNameOf(topic.name()).value_or(topic.name())] = topic.name();
     }
     *item.mutable_status() = ToItemStatus(status);
   }
@@ -229,6 +265,8 @@ absl::StatusOr<CommandResult<v1::CreateTopicsResponse>> Execute(
         item.clear_partition_count();
         item.clear_replication_factor();
         item.clear_assignments();
+        item.clear_explanation();
+        item.clear_min_insync_replicas();
       }
     }
   }
@@ -279,6 +317,9 @@ absl::StatusOr<CommandResult<v1::CreatePartitionsResponse>> Execute(
     }
   }
   KVORUM_RETURN_IF_ERROR(ValidatePartitionTotal(total));
+  if (request.explain()) {
+    KVORUM_RETURN_IF_ERROR(CheckMayExplain(request.topics_size(), context.image.brokers()));
+  }
 
   CommandResult<v1::CreatePartitionsResponse> result;
   const std::set<std::string_view> repeated = RepeatedNames(request.topics());
@@ -293,14 +334,25 @@ absl::StatusOr<CommandResult<v1::CreatePartitionsResponse>> Execute(
       absl::StatusOr<std::vector<BrokerList>> partitions = PlanGrowth(context, item, **topic);
       status = partitions.status();
       if (status.ok()) {
-        AppendPartitions(context, (*topic)->id, (*topic)->partition_count(), *partitions,
-                         result.records);
+        const int32_t first_index = (*topic)->partition_count();
+        AppendPartitions(context, (*topic)->id, first_index, *partitions, result.records);
+        FillAssignments(*partitions, first_index, item_result);
+        if (request.explain()) {
+          *item_result.mutable_explanation() =
+              ExplainPlacement(*partitions, !item.assignments().empty(), context.image.brokers());
+        }
       }
     }
     *item_result.mutable_status() = ToItemStatus(status);
   }
   if (request.all_or_nothing()) {
     RefuseAllIfAny(result);
+    for (v1::CreatePartitionsResponse::Result& item : *result.response.mutable_results()) {
+      if (item.status().code() != 0) {
+        item.clear_assignments();
+        item.clear_explanation();
+      }
+    }
   }
   KVORUM_RETURN_IF_ERROR(CheckFitsOneBatch(result.records));
   return result;

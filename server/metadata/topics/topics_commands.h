@@ -30,6 +30,23 @@ absl::StatusOr<CommandResult<v1::CreatePartitionsResponse>> Execute(
 absl::StatusOr<CommandResult<v1::AlterPartitionResponse>> Execute(
     const CommandContext& context, const v1::AlterPartitionRequest& request);
 
+// KIP-460. Results in the order of the request; of a topic named as a whole, only those partitions
+// that need an election. ELECTION_NOT_NEEDED, PREFERRED_LEADER_NOT_AVAILABLE,
+// ELIGIBLE_LEADERS_NOT_AVAILABLE.
+absl::StatusOr<CommandResult<v1::ElectLeadersResponse>> Execute(
+    const CommandContext& context, const v1::ElectLeadersRequest& request);
+
+// KIP-455, KIP-860. INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR,
+// NO_REASSIGNMENT_IN_PROGRESS.
+absl::StatusOr<CommandResult<v1::AlterPartitionReassignmentsResponse>> Execute(
+    const CommandContext& context, const v1::AlterPartitionReassignmentsRequest& request);
+
+// By topic id and index.
+absl::StatusOr<v1::ListPartitionReassignmentsResponse> Query(
+    const QueryContext& context, const v1::ListPartitionReassignmentsRequest& request);
+absl::StatusOr<v1::DescribePartitionsResponse> Query(const QueryContext& context,
+                                                     const v1::DescribePartitionsRequest& request);
+
 // By name.
 absl::StatusOr<v1::ListTopicsResponse> Query(const QueryContext& context,
                                              const v1::ListTopicsRequest& request);

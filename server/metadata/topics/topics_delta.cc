@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/crc32c.h"
 #include "server/metadata/entity_hash.h"
 
 namespace kvorum {
 namespace {
+
+// The least and most that a record's field may be.
+constexpr int32_t kMaxMinInsyncReplicas = static_cast<int32_t>(kMaxReplicas);
 
 template <typename Record>
 Uuid CheckedTopicId(const Record& record, Offset offset) {
@@ -43,52 +48,69 @@ bool IsSubsequence(const BrokerList& part, const BrokerList& whole) {
   return next == part.end();
 }
 
-bool IsMember(BrokerId id, const BrokerList& list) {
-  return std::find(list.begin(), list.end(), id) != list.end();
+bool AreDisjoint(const BrokerList& a, const BrokerList& b) {
+  return std::none_of(a.begin(), a.end(), [&b](BrokerId id) { return Contains(b, id); });
 }
 
-template <typename Ids>
-BrokerList ToBrokerList(const Ids& ids) {
-  BrokerList list;
-  for (const int32_t id : ids) {
-    list.push_back(BrokerId{id});
+// What is wrong with `partition`; empty: nothing. Holds for every partition at every time.
+std::string_view FaultOf(const Partition& partition) {
+  const BrokerList& replicas = partition.replicas;
+  if (replicas.empty() || replicas.size() > kMaxReplicas || HasDuplicates(replicas) ||
+      *std::min_element(replicas.begin(), replicas.end()) < BrokerId{0}) {
+    return "its replicas";
   }
-  return list;
+  for (const BrokerList* part :
+       {&partition.isr, &partition.elr, &partition.adding, &partition.removing}) {
+    if (!IsSubsequence(*part, replicas)) {
+      return "a list that is no part of its replicas";
+    }
+  }
+  if (!AreDisjoint(partition.isr, partition.elr)) {
+    return "an eligible leader that is in sync";
+  }
+  if (!AreDisjoint(partition.adding, partition.removing) ||
+      partition.replicas.size() == partition.adding.size()) {
+    return "its reassignment";
+  }
+  if (partition.leader != kNoLeader && !Contains(partition.isr, partition.leader)) {
+    return "a leader that is not in sync";
+  }
+  if (partition.last_known_leader != kNoLeader &&
+      (partition.leader != kNoLeader || !Contains(replicas, partition.last_known_leader))) {
+    return "its last known leader";
+  }
+  if (partition.leader_epoch < 0 || partition.partition_epoch < 0) {
+    return "its epochs";
+  }
+  return {};
 }
 
-// What holds for every partition at every time.
 template <typename Record>
 void CheckPartition(const Partition& partition, const Record& record, Offset offset) {
-  KVORUM_CHECK(!partition.replicas.empty(), "offset {}: {}", offset, record.ShortDebugString());
-  KVORUM_CHECK(!HasDuplicates(partition.replicas), "offset {}: {}", offset,
+  const std::string_view fault = FaultOf(partition);
+  KVORUM_CHECK(fault.empty(), "offset {}: {}: {}", offset, fault, record.ShortDebugString());
+  KVORUM_CHECK(record.last_known_elr_size() <= 1, "offset {}: {}", offset,
                record.ShortDebugString());
-  KVORUM_CHECK(!partition.isr.empty(), "offset {}: {}", offset, record.ShortDebugString());
-  KVORUM_CHECK(IsSubsequence(partition.isr, partition.replicas), "offset {}: {}", offset,
-               record.ShortDebugString());
-  KVORUM_CHECK(partition.leader == kNoLeader || IsMember(partition.leader, partition.isr),
-               "offset {}: {}", offset, record.ShortDebugString());
-  KVORUM_CHECK(partition.leader_epoch >= 0, "offset {}: {}", offset, record.ShortDebugString());
-  KVORUM_CHECK(partition.partition_epoch >= 0, "offset {}: {}", offset, record.ShortDebugString());
   KVORUM_CHECK(v1::LeaderRecoveryState_IsValid(partition.leader_recovery_state), "offset {}: {}",
                offset, record.ShortDebugString());
-}
-
-// Fills what both partition records carry.
-template <typename Record>
-void SetState(Partition& partition, const Record& record) {
-  partition.isr = ToBrokerList(record.isr());
-  partition.leader = BrokerId{record.leader()};
-  partition.leader_epoch = record.leader_epoch();
-  partition.partition_epoch = record.partition_epoch();
-  partition.leader_recovery_state = record.leader_recovery_state();
 }
 
 uint64_t HashOf(const Topic& topic) {
   return EntityHash(v1::MetadataRecord::kTopic, topic.ToRecord());
 }
 
-uint64_t HashOf(const Topic& topic, int32_t index, const Partition& partition) {
-  return EntityHash(v1::MetadataRecord::kPartition, partition.ToRecord(topic.id, index));
+uint64_t HashOf(const Topic& topic, int32_t index, std::string_view row) {
+  return Hash64(row, topic.hash_seed + static_cast<uint64_t>(index));
+}
+
+// What one partition adds to the load of a broker.
+BrokerLoad ShareOf(const Partition& partition, BrokerId broker) {
+  if (!Contains(partition.replicas, broker)) {
+    return BrokerLoad();
+  }
+  return {.replicas = 1,
+          .in_sync = Contains(partition.isr, broker) ? 1 : 0,
+          .leaders = partition.leader == broker ? 1 : 0};
 }
 
 }  // namespace
@@ -101,7 +123,13 @@ void TopicsDelta::Replay(const v1::TopicRecord& record, Offset offset) {
   Topic topic;
   topic.id = CheckedTopicId(record, offset);
   topic.name = std::make_shared<const std::string>(record.name());
+  topic.min_insync_replicas = std::max(record.min_insync_replicas(), 1);
+  topic.hash_seed = Hash64(record.topic_id(), v1::MetadataRecord::kPartition);
   KVORUM_CHECK(!record.name().empty(), "offset {}: {}", offset, record.ShortDebugString());
+  KVORUM_CHECK(record.min_insync_replicas() >= 0, "offset {}: {}", offset,
+               record.ShortDebugString());
+  KVORUM_CHECK(record.min_insync_replicas() <= kMaxMinInsyncReplicas, "offset {}: {}", offset,
+               record.ShortDebugString());
   KVORUM_CHECK(!image_.by_id.Contains(topic.id), "offset {}: id exists: {}", offset,
                record.ShortDebugString());
   const std::string_view name = *topic.name;
@@ -119,11 +147,12 @@ void TopicsDelta::Replay(const v1::TopicRecord& record, Offset offset) {
 
 void TopicsDelta::Replay(const v1::RemoveTopicRecord& record, Offset offset) {
   base_.reset();
-  const Topic topic = CheckedFind(image_, record, offset);
+  Topic topic = CheckedFind(image_, record, offset);
   KVORUM_CHECK(*topic.name == record.name(), "offset {}: its name is {}: {}", offset, *topic.name,
                record.ShortDebugString());
   for (const auto& [index, partition] : topic.partitions) {
-    Forget(topic, index, partition);
+    image_.state_hash -= HashOf(topic, index, topic.partitions.RowAt(index));
+    Count(topic, {.before = &partition, .after = nullptr});
   }
   image_.state_hash -= HashOf(topic);
   if (const std::optional<std::string> metric_name = MetricNameOf(*topic.name)) {
@@ -139,18 +168,20 @@ void TopicsDelta::Replay(const v1::PartitionRecord& record, Offset offset) {
   KVORUM_CHECK(record.partition_index() == topic.partition_count(),
                "offset {}: the topic has {} partitions: {}", offset, topic.partition_count(),
                record.ShortDebugString());
-  Partition partition;
-  partition.replicas = ToBrokerList(record.replicas());
-  SetState(partition, record);
+  const Partition partition = ToPartition(record);
   CheckPartition(partition, record, offset);
-  Add(topic, record.partition_index(), std::move(partition));
+  const std::string row = EncodeRow(partition);
+  image_.state_hash += HashOf(topic, record.partition_index(), row);
+  topic.partitions.Append(row);
+  Count(topic, {.before = nullptr, .after = &partition});
 }
 
 void TopicsDelta::Replay(const v1::PartitionChangeRecord& record, Offset offset) {
   base_.reset();
   Topic& topic = CheckedFind(image_, record, offset);
-  const Partition* current = topic.partitions.Find(record.partition_index());
-  KVORUM_CHECK(current != nullptr, "offset {}: no such partition: {}", offset,
+  const int32_t index = record.partition_index();
+  const std::optional<Partition> current = topic.partitions.Find(index);
+  KVORUM_CHECK(current.has_value(), "offset {}: no such partition: {}", offset,
                record.ShortDebugString());
   KVORUM_CHECK(record.partition_epoch() == current->partition_epoch + 1,
                "offset {}: partition epoch is {}: {}", offset, current->partition_epoch,
@@ -161,30 +192,93 @@ void TopicsDelta::Replay(const v1::PartitionChangeRecord& record, Offset offset)
                              : record.leader_epoch() == current->leader_epoch + 1,
                "offset {}: leader is {} of epoch {}: {}", offset, current->leader,
                current->leader_epoch, record.ShortDebugString());
-  Partition partition = *current;
-  SetState(partition, record);
+  const Partition partition = Changed(*current, record);
   CheckPartition(partition, record, offset);
-  Forget(topic, record.partition_index(), *current);
-  topic.leaderless_count -= current->leader == kNoLeader ? 1 : 0;
-  Add(topic, record.partition_index(), std::move(partition));
+  const std::string row = EncodeRow(partition);
+  image_.state_hash +=
+      HashOf(topic, index, row) - HashOf(topic, index, topic.partitions.RowAt(index));
+  topic.partitions.Replace(index, row);
+  Count(topic, {.before = &*current, .after = &partition});
 }
 
-void TopicsDelta::Add(Topic& topic, int32_t index, Partition partition) {
-  image_.state_hash += HashOf(topic, index, partition);
-  for (const BrokerId broker : partition.isr) {
-    image_.isr_index.Insert(IsrKey{broker, {topic.id, index}}, Nothing());
+void TopicsDelta::Count(Topic& topic, const Change& change) {
+  CountTraits(topic, change);
+  if (change.before == nullptr || change.after == nullptr ||
+      change.before->replicas != change.after->replicas) {
+    CountHosts(topic, change);
   }
-  topic.leaderless_count += partition.leader == kNoLeader ? 1 : 0;
-  ++image_.partition_count;
-  topic.partitions.Insert(index, std::move(partition));
+  CountLoads(change);
+  image_.partition_count += change.before == nullptr ? 1 : 0;
+  image_.partition_count -= change.after == nullptr ? 1 : 0;
 }
 
-void TopicsDelta::Forget(const Topic& topic, int32_t index, const Partition& partition) {
-  image_.state_hash -= HashOf(topic, index, partition);
-  for (const BrokerId broker : partition.isr) {
-    image_.isr_index.Erase(IsrKey{broker, {topic.id, index}});
+void TopicsDelta::CountTraits(Topic& topic, const Change& change) {
+  for (size_t i = 0; i < kPartitionTraits; ++i) {
+    const auto trait = static_cast<PartitionTrait>(i);
+    const bool had = change.before != nullptr && HasTrait(topic, *change.before, trait);
+    const bool has = change.after != nullptr && HasTrait(topic, *change.after, trait);
+    if (had == has) {
+      continue;
+    }
+    topic.counts[i] += has ? 1 : -1;
+    if (has && topic.counts[i] == 1) {
+      image_.with_trait[i].Insert(topic.id, Nothing());
+    } else if (had && topic.counts[i] == 0) {
+      image_.with_trait[i].Erase(topic.id);
+    }
   }
-  --image_.partition_count;
+}
+
+void TopicsDelta::CountHosts(const Topic& topic, const Change& change) {
+  const auto add = [&](const BrokerList& replicas, int32_t sign) {
+    for (const BrokerId id : replicas) {
+      const HostedTopic key{id, topic.id};
+      const int32_t* count = image_.hosted.Find(key);
+      const int32_t sum = (count == nullptr ? 0 : *count) + sign;
+      if (sum == 0) {
+        image_.hosted.Erase(key);
+      } else {
+        image_.hosted.Insert(key, sum);
+      }
+    }
+  };
+  if (change.after != nullptr) {
+    add(change.after->replicas, 1);
+  }
+  if (change.before != nullptr) {
+    add(change.before->replicas, -1);
+  }
+}
+
+void TopicsDelta::CountLoads(const Change& change) {
+  static const Partition kNone;
+  const Partition& before = change.before == nullptr ? kNone : *change.before;
+  const Partition& after = change.after == nullptr ? kNone : *change.after;
+  for (const BrokerId id : after.replicas) {
+    AddLoad(id, ShareOf(before, id), ShareOf(after, id));
+  }
+  for (const BrokerId id : before.replicas) {
+    if (!Contains(after.replicas, id)) {
+      AddLoad(id, ShareOf(before, id), BrokerLoad());
+    }
+  }
+}
+
+void TopicsDelta::AddLoad(BrokerId broker, const BrokerLoad& before, const BrokerLoad& after) {
+  if (before == after) {
+    return;
+  }
+  BrokerLoad* load = image_.loads.FindMutable(broker);
+  if (load == nullptr) {
+    image_.loads.Insert(broker, after);
+    return;
+  }
+  load->replicas += after.replicas - before.replicas;
+  load->in_sync += after.in_sync - before.in_sync;
+  load->leaders += after.leaders - before.leaders;
+  if (*load == BrokerLoad()) {
+    image_.loads.Erase(broker);
+  }
 }
 
 std::shared_ptr<const TopicsImage> TopicsDelta::Apply() const {

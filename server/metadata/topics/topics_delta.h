@@ -28,9 +28,17 @@ class TopicsDelta {
   std::shared_ptr<const TopicsImage> Apply() const;
 
  private:
-  // The two halves of every change of a partition: hash, index and counts.
-  void Add(Topic& topic, int32_t index, Partition partition);
-  void Forget(const Topic& topic, int32_t index, const Partition& partition);
+  // One partition that appears, changes or goes (before or after null), in everything that is kept
+  // about it but the list of partitions itself: hash, counts, loads and indexes.
+  struct Change {
+    const Partition* before = nullptr;
+    const Partition* after = nullptr;
+  };
+  void Count(Topic& topic, const Change& change);
+  void CountTraits(Topic& topic, const Change& change);
+  void CountHosts(const Topic& topic, const Change& change);
+  void CountLoads(const Change& change);
+  void AddLoad(BrokerId broker, const BrokerLoad& before, const BrokerLoad& after);
 
   // Released by the first change, before it: if nobody else holds the base, its nodes are then
   // changed in place instead of copied.

@@ -2,40 +2,47 @@
 
 #include <algorithm>
 
+#include "server/base/check.h"
+
 namespace kvorum {
 
-v1::PartitionRecord Partition::ToRecord(const Uuid& topic_id, int32_t index) const {
-  v1::PartitionRecord record;
-  record.set_topic_id(topic_id.ToBytes());
-  record.set_partition_index(index);
-  for (const BrokerId id : replicas) {
-    record.add_replicas(id.value());
-  }
-  for (const BrokerId id : isr) {
-    record.add_isr(id.value());
-  }
-  record.set_leader(leader.value());
-  record.set_leader_epoch(leader_epoch);
-  record.set_partition_epoch(partition_epoch);
-  record.set_leader_recovery_state(leader_recovery_state);
-  return record;
-}
-
 int32_t Topic::replication_factor() const {
-  const Partition* first = partitions.Find(0);
-  return first == nullptr ? 0 : static_cast<int32_t>(first->replicas.size());
+  const std::optional<Partition> first = partitions.Find(0);
+  return first.has_value() ? static_cast<int32_t>(first->replication_factor()) : 0;
 }
 
 v1::TopicRecord Topic::ToRecord() const {
   v1::TopicRecord record;
   record.set_topic_id(id.ToBytes());
   record.set_name(*name);
+  record.set_min_insync_replicas(min_insync_replicas);
   return record;
+}
+
+bool HasTrait(const Topic& topic, const Partition& partition, PartitionTrait trait) {
+  switch (trait) {
+    case PartitionTrait::kLeaderless:
+      return partition.leader == kNoLeader;
+    case PartitionTrait::kUnderReplicated:
+      return partition.isr.size() < partition.replication_factor();
+    case PartitionTrait::kAtMinIsr:
+      return partition.isr.size() <= MinIsr(topic, partition.replicas.size());
+    case PartitionTrait::kReassigning:
+      return partition.is_reassigning();
+    case PartitionTrait::kNotPreferredLeader:
+      return partition.leader != partition.replicas.front();
+  }
+  KVORUM_CHECK(false, "no trait {}", static_cast<int>(trait));
 }
 
 const Topic* TopicsImage::Find(std::string_view name) const {
   const TopicIdByName* found = by_name.Find(name);
   return found == nullptr ? nullptr : by_id.Find(found->id);
+}
+
+BrokerLoad TopicsImage::LoadOf(BrokerId broker) const {
+  const BrokerLoad* load = loads.Find(broker);
+  return load == nullptr ? BrokerLoad() : *load;
 }
 
 std::optional<std::string> MetricNameOf(std::string_view topic_name) {
@@ -49,19 +56,21 @@ std::optional<std::string> MetricNameOf(std::string_view topic_name) {
 
 std::vector<PartitionKey> PartitionsInSyncOn(const TopicsImage& image, BrokerId broker) {
   std::vector<PartitionKey> keys;
-  for (auto it = image.isr_index.lower_bound(IsrKey{broker, PartitionKey()});
-       it != image.isr_index.end() && it->key.broker == broker; ++it) {
-    keys.push_back(it->key.partition);
-  }
+  image.VisitHostedBy(broker, [&](const Topic& topic, int32_t index, const Partition& partition) {
+    if (Contains(partition.isr, broker)) {
+      keys.push_back({topic.id, index});
+    }
+  });
   return keys;
 }
 
 TopicsCursor::TopicsCursor(const TopicsImage& image) : next_topic_(image.by_id.begin()) {}
 
 bool TopicsCursor::Next(v1::MetadataRecord& record) {
-  if (topic_ != nullptr && next_partition_ != decltype(next_partition_)()) {
-    *record.mutable_partition() = next_partition_->value.ToRecord(topic_->id, next_partition_->key);
-    ++next_partition_;
+  if (topic_ != nullptr && *next_partition_ != topic_->partitions.end()) {
+    const PartitionList::Entry& entry = **next_partition_;
+    *record.mutable_partition() = entry.partition.ToRecord(topic_->id, entry.index);
+    ++*next_partition_;
     return true;
   }
   if (next_topic_ == decltype(next_topic_)()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -7,46 +8,51 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "kvorum/v1/record.pb.h"
 #include "server/base/ids.h"
 #include "server/base/persistent_map.h"
 #include "server/base/uuid.h"
+#include "server/metadata/topics/partition_list.h"
 
 namespace kvorum {
 
-inline constexpr BrokerId kNoLeader{-1};
-
-// Up to four without an allocation: the replicas of nearly every partition.
-using BrokerList = absl::InlinedVector<BrokerId, 4>;
-
-// One partition. Plain value.
-struct Partition {
-  BrokerList replicas;          // preferred leader first
-  BrokerList isr;               // in-sync replicas, in the order of `replicas`; never empty
-  BrokerId leader = kNoLeader;  // of the in-sync replicas
-  int32_t leader_epoch = 0;
-  int32_t partition_epoch = 0;
-  v1::LeaderRecoveryState leader_recovery_state = v1::LEADER_RECOVERY_STATE_RECOVERED;
-
-  // The record that creates this partition as it is.
-  v1::PartitionRecord ToRecord(const Uuid& topic_id, int32_t index) const;
+// What partitions are counted and found by.
+enum class PartitionTrait : uint8_t {
+  kLeaderless,
+  kUnderReplicated,  // fewer in-sync replicas than its replication factor
+  kAtMinIsr,         // as many in-sync replicas as min_insync_replicas, or fewer
+  kReassigning,
+  kNotPreferredLeader,  // another than the first replica leads, or nobody
 };
+inline constexpr size_t kPartitionTraits = 5;
 
 // One topic with its partitions, 0 to n - 1.
 struct Topic {
   Uuid id;
   std::shared_ptr<const std::string> name;
-  PersistentMap<int32_t, Partition> partitions;
-  int32_t leaderless_count = 0;
+  int32_t min_insync_replicas = 1;
+  PartitionList partitions;
+  std::array<int32_t, kPartitionTraits> counts{};  // partitions by PartitionTrait
+  uint64_t hash_seed = 0;                          // of its partitions' share in the state hash
 
-  int32_t partition_count() const { return static_cast<int32_t>(partitions.size()); }
+  int32_t count(PartitionTrait trait) const { return counts[static_cast<size_t>(trait)]; }
+  int32_t partition_count() const { return partitions.size(); }
   // That of partition 0, as new partitions get it (KIP-195); 0 without partitions.
   int32_t replication_factor() const;
   v1::TopicRecord ToRecord() const;
 };
+
+// The in-sync replicas below which a partition of `topic` with `replica_count` of them counts as
+// too few: what the effective min.insync.replicas is made of (KIP-966).
+inline size_t MinIsr(const Topic& topic, size_t replica_count) {
+  return std::min(static_cast<size_t>(topic.min_insync_replicas), replica_count);
+}
+
+// True if `partition` of `topic` has the trait.
+bool HasTrait(const Topic& topic, const Partition& partition, PartitionTrait trait);
 
 struct TopicIdByName {
   std::shared_ptr<const std::string> name;  // what the map's key views
@@ -60,12 +66,21 @@ struct PartitionKey {
   friend constexpr auto operator<=>(const PartitionKey&, const PartitionKey&) = default;
 };
 
-// A partition in whose in-sync replicas `broker` is. One broker's are a range.
-struct IsrKey {
+// A topic that has replicas on `broker`. One broker's are a range.
+struct HostedTopic {
   BrokerId broker;
-  PartitionKey partition;
+  Uuid topic_id;
 
-  friend constexpr auto operator<=>(const IsrKey&, const IsrKey&) = default;
+  friend constexpr auto operator<=>(const HostedTopic&, const HostedTopic&) = default;
+};
+
+// What partitions have to do with one broker.
+struct BrokerLoad {
+  int32_t replicas = 0;
+  int32_t in_sync = 0;
+  int32_t leaders = 0;
+
+  friend bool operator==(const BrokerLoad&, const BrokerLoad&) = default;
 };
 
 struct Nothing {};
@@ -77,20 +92,41 @@ struct TopicsImage {
   PersistentMap<std::string_view, TopicIdByName> by_name;
   // Names that hold '.' or '_', under MetricNameOf.
   PersistentMap<std::string, Uuid> by_metric_name;
-  PersistentMap<IsrKey, Nothing> isr_index;
+  // How many partitions of the topic have a replica on the broker; never 0.
+  PersistentMap<HostedTopic, int32_t> hosted;
+  PersistentMap<BrokerId, BrokerLoad> loads;  // of brokers with replicas
+  // By PartitionTrait: the topics that have such partitions.
+  std::array<PersistentMap<Uuid, Nothing>, kPartitionTraits> with_trait;
   size_t partition_count = 0;
   uint64_t state_hash = 0;
 
   // nullptr if there is none.
   const Topic* Find(const Uuid& id) const { return by_id.Find(id); }
   const Topic* Find(std::string_view name) const;
+  BrokerLoad LoadOf(BrokerId broker) const;
+  const PersistentMap<Uuid, Nothing>& With(PartitionTrait trait) const {
+    return with_trait[static_cast<size_t>(trait)];
+  }
+
+  // Calls `visit(topic, index, partition)` for every partition with a replica on `broker`, by topic
+  // id and index. In proportion to the topics that have one.
+  template <typename Visitor>
+  void VisitHostedBy(BrokerId broker, Visitor visit) const {
+    for (auto it = hosted.lower_bound(HostedTopic{broker, Uuid()});
+         it != hosted.end() && it->key.broker == broker; ++it) {
+      const Topic& topic = *Find(it->key.topic_id);
+      topic.partitions.VisitHostedBy(broker, [&](int32_t index, const Partition& partition) {
+        visit(topic, index, partition);
+      });
+    }
+  }
 };
 
 // Where names collide: metric names write '_' for '.', as Kafka's do. nullopt for names that have
 // neither and so can't collide.
 std::optional<std::string> MetricNameOf(std::string_view topic_name);
 
-// The partitions in whose in-sync replicas `broker` is. O(result + log).
+// The partitions in whose in-sync replicas `broker` is, by topic id and index.
 std::vector<PartitionKey> PartitionsInSyncOn(const TopicsImage& image, BrokerId broker);
 
 // Turns an image back into records: each topic, by id, then its partitions. Borrows the image.
@@ -104,7 +140,7 @@ class TopicsCursor {
  private:
   decltype(TopicsImage::by_id)::const_iterator next_topic_;
   const Topic* topic_ = nullptr;  // whose partitions are under way
-  decltype(Topic::partitions)::const_iterator next_partition_;
+  std::optional<PartitionList::const_iterator> next_partition_;
 };
 
 }  // namespace kvorum

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string_view>
 
 #include "server/base/errors.h"
@@ -18,7 +20,12 @@ v1::TopicInfo ToTopicInfo(const Topic& topic) {
   info.set_topic_id(topic.id.ToString());
   info.set_partition_count(topic.partition_count());
   info.set_replication_factor(topic.replication_factor());
-  info.set_leaderless_partition_count(topic.leaderless_count);
+  info.set_leaderless_partition_count(topic.count(PartitionTrait::kLeaderless));
+  info.set_under_replicated_partition_count(topic.count(PartitionTrait::kUnderReplicated));
+  info.set_at_min_isr_partition_count(topic.count(PartitionTrait::kAtMinIsr));
+  info.set_reassigning_partition_count(topic.count(PartitionTrait::kReassigning));
+  info.set_not_preferred_leader_count(topic.count(PartitionTrait::kNotPreferredLeader));
+  info.set_min_insync_replicas(topic.min_insync_replicas);
   return info;
 }
 
@@ -57,8 +64,9 @@ absl::StatusOr<v1::GetTopicResponse> Query(const QueryContext& context,
   KVORUM_ASSIGN_OR_RETURN(const int32_t after, page.AfterNumber());
   v1::GetTopicResponse response;
   *response.mutable_topic() = ToTopicInfo(*topic);
-  for (auto next = topic->partitions.upper_bound(after); next != topic->partitions.end(); ++next) {
-    v1::PartitionInfo info = ToPartitionInfo(next->key, next->value);
+  auto next = topic->partitions.From(std::min(after, INT32_MAX - 1) + 1);
+  for (; next != topic->partitions.end(); ++next) {
+    v1::PartitionInfo info = ToPartitionInfo(next->index, next->partition);
     if (!page.Admit(info.ByteSizeLong())) {
       const int32_t last = response.partitions(response.partitions_size() - 1).partition_index();
       *response.mutable_page() = page.Continue(fmt::format("{}", last));

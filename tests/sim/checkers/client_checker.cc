@@ -72,29 +72,56 @@ class AckChecker {
       }
     }
   }
-  void operator()(const v1::AlterPartitionRequest& request) const {
-    const auto& results = std::get<v1::AlterPartitionResponse>(reply_).results();
-    for (int i = 0; i < results.size(); ++i) {
-      if (results[i].status().code() == 0) {
-        const v1::PartitionInfo& partition = results[i].partition();
-        const std::optional<Uuid> id = Uuid::Parse(request.partitions(i).topic_id());
-        const v1::PartitionRecord* record =
-            !id.has_value() ? nullptr
-                            : index_.PartitionAt(id->ToBytes(), partition.partition_index(),
-                                                 partition.partition_epoch());
-        Require(record != nullptr &&
-                    std::equal(record->isr().begin(), record->isr().end(), partition.isr().begin(),
-                               partition.isr().end()) &&
-                    record->leader() == partition.leader(),
-                "change of a partition of", request.partitions(i).topic_id());
-      }
+  void operator()(const v1::AlterPartitionRequest&) const {
+    for (const auto& result : std::get<v1::AlterPartitionResponse>(reply_).results()) {
+      RequirePartition(result);
     }
+  }
+  void operator()(const v1::ElectLeadersRequest&) const {
+    for (const auto& result : std::get<v1::ElectLeadersResponse>(reply_).results()) {
+      RequirePartition(result);
+    }
+  }
+  void operator()(const v1::AlterPartitionReassignmentsRequest&) const {
+    for (const auto& result : std::get<v1::AlterPartitionReassignmentsResponse>(reply_).results()) {
+      RequirePartition(result);
+    }
+  }
+  void operator()(const v1::DrainBrokerRequest& request) const {
+    Require(index_.WasDrained(request.broker_id(), true), "draining of broker",
+            std::to_string(request.broker_id()));
+  }
+  void operator()(const v1::UndrainBrokerRequest& request) const {
+    Require(index_.WasDrained(request.broker_id(), false), "undraining of broker",
+            std::to_string(request.broker_id()));
   }
   // What the simulated clients do not ask for.
   template <typename Request>
   void operator()(const Request&) const {}
 
  private:
+  // The partition as the result of an item shows it.
+  template <typename Result>
+  void RequirePartition(const Result& result) const {
+    if (result.status().code() != 0) {
+      return;
+    }
+    const v1::PartitionInfo& partition = result.partition();
+    const std::optional<Uuid> id = Uuid::Parse(result.topic_id());
+    const v1::PartitionRecord* record =
+        !id.has_value() ? nullptr
+                        : index_.PartitionAt(id->ToBytes(), partition.partition_index(),
+                                             partition.partition_epoch());
+    const auto are_equal = [](const auto& a, const auto& b) {
+      return std::equal(a.begin(), a.end(), b.begin(), b.end());
+    };
+    Require(record != nullptr && are_equal(record->isr(), partition.isr()) &&
+                are_equal(record->replicas(), partition.replicas()) &&
+                are_equal(record->adding_replicas(), partition.adding_replicas()) &&
+                record->leader() == partition.leader(),
+            "change of a partition of", result.topic_id());
+  }
+
   static void Require(bool holds, const char* what, const std::string& which) {
     KVORUM_CHECK(holds, "invariant 23 AckDurable: the acknowledged {} {} is not in the log", what,
                  which);
@@ -111,13 +138,17 @@ class AckChecker {
 };
 
 // The leader's soft state is in no image.
+void ClearSoftState(v1::BrokerInfo& broker) {
+  broker.clear_applied_offset();
+  broker.clear_last_heartbeat_age_ms();
+  broker.clear_last_rejection();
+}
 void ClearSoftState(v1::ListBrokersResponse& response) {
   for (v1::BrokerInfo& broker : *response.mutable_brokers()) {
-    broker.clear_applied_offset();
-    broker.clear_last_heartbeat_age_ms();
-    broker.clear_last_rejection();
+    ClearSoftState(broker);
   }
 }
+void ClearSoftState(v1::GetBrokerResponse& response) { ClearSoftState(*response.mutable_broker()); }
 template <typename Response>
 void ClearSoftState(Response&) {}
 

@@ -22,6 +22,7 @@ void RecordIndex::Add(const v1::MetadataRecord& record, Offset offset) {
                              newest_registration_.at(r.broker_id()) == r.broker_epoch(),
                          "invariant 33 BrokerEpoch: offset {} changes broker {} of epoch {}",
                          offset, r.broker_id(), r.broker_epoch());
+            drained_.insert({r.broker_id(), r.drained()});
           },
           [&](const v1::TopicRecord& r) {
             KVORUM_CHECK(topics_.emplace(r.topic_id(), r.name()).second,
@@ -63,6 +64,7 @@ void RecordIndex::AddRegistration(const v1::RegisterBrokerRecord& record, Offset
                "invariant 33 BrokerEpoch: broker {} went from epoch {} to {}", record.broker_id(),
                newest->second, record.broker_epoch());
   newest->second = record.broker_epoch();
+  drained_.insert({record.broker_id(), record.drained()});
   registrations_.emplace(record.broker_epoch(), record);
 }
 
@@ -86,12 +88,19 @@ void RecordIndex::AddPartitionChange(const v1::PartitionChangeRecord& change, Of
   KVORUM_CHECK(change.partition_epoch() == newest + 1,
                "partition epoch goes from {} to {} at offset {}", newest, change.partition_epoch(),
                offset);
-  KVORUM_CHECK(change.isr_size() > 0, "partition without in-sync replicas at offset {}", offset);
+  // Nobody in sync: nobody leads, and what is eligible (KIP-966) is out of sync.
   KVORUM_CHECK(change.leader() < 0 || std::find(change.isr().begin(), change.isr().end(),
                                                 change.leader()) != change.isr().end(),
                "leader {} is not in sync at offset {}", change.leader(), offset);
   newest = change.partition_epoch();
   v1::PartitionRecord after = *before;
+  if (!change.replicas().empty()) {
+    *after.mutable_replicas() = change.replicas();
+  }
+  *after.mutable_adding_replicas() = change.adding_replicas();
+  *after.mutable_removing_replicas() = change.removing_replicas();
+  *after.mutable_eligible_leader_replicas() = change.eligible_leader_replicas();
+  *after.mutable_last_known_elr() = change.last_known_elr();
   *after.mutable_isr() = change.isr();
   after.set_leader(change.leader());
   after.set_leader_epoch(change.leader_epoch());

@@ -39,6 +39,8 @@ class RecordIndex {
   const v1::RegisterBrokerRecord* Registration(int64_t broker_epoch) const;
   // True if broker `id` was unregistered at or above `from`.
   bool UnregisteredSince(int32_t id, Offset from) const;
+  // True if broker `id` was ever drained (undrained), by a registration or a change of one.
+  bool WasDrained(int32_t id, bool drained) const { return drained_.contains({id, drained}); }
   // The topic's name; nullptr: no such topic was ever created.
   const std::string* TopicName(const std::string& topic_id) const;
   bool NameWasCreated(const std::string& name) const { return names_.contains(name); }
@@ -64,6 +66,7 @@ class RecordIndex {
   std::map<int64_t, v1::RegisterBrokerRecord> registrations_;
   std::map<int32_t, int64_t> newest_registration_;
   std::map<int32_t, std::vector<Offset>> unregistered_;
+  std::set<std::pair<int32_t, bool>> drained_;
   std::map<std::string, std::string> topics_;  // id -> name, also of removed ones
   std::map<std::string, Offset> names_;
   std::map<std::string, Offset> removed_;

@@ -262,7 +262,7 @@ TEST(FenceBrokerTest, ResultsLargerThanABatchCanBeCut) {
     world.Apply(batch);
   }
   EXPECT_TRUE(GetBroker(world, 1).is_fenced);
-  EXPECT_EQ(world.topic("t0").leaderless_count, 0);
+  EXPECT_EQ(world.topic("t0").count(PartitionTrait::kLeaderless), 0);
 }
 
 TEST(ListBrokersTest, ShowsSoftStateWhereItIsKnown) {

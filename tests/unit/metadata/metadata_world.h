@@ -18,6 +18,7 @@
 #include "server/metadata/commands.h"
 #include "server/metadata/metadata_delta.h"
 #include "server/metadata/metadata_image.h"
+#include "server/metadata/topics/partition_moves.h"
 
 namespace kvorum {
 
@@ -140,10 +141,12 @@ class World {
   }
 
   // Creates a topic with one manual assignment per partition.
-  void AddTopic(std::string_view name, const std::vector<std::vector<int32_t>>& assignments) {
+  void AddTopic(std::string_view name, const std::vector<std::vector<int32_t>>& assignments,
+                int32_t min_insync_replicas = 0) {
     v1::CreateTopicsRequest request;
     v1::NewTopic& topic = *request.add_topics();
     topic.set_name(std::string(name));
+    topic.set_min_insync_replicas(min_insync_replicas);
     for (size_t i = 0; i < assignments.size(); ++i) {
       v1::ReplicaAssignment& assignment = *topic.add_assignments();
       assignment.set_partition_index(static_cast<int32_t>(i));
@@ -161,14 +164,49 @@ class World {
     KVORUM_CHECK(found != nullptr, "no topic {}", name);
     return *found;
   }
-  const Partition& partition(std::string_view name, int32_t index) const {
-    const Partition* found = topic(name).partitions.Find(index);
-    KVORUM_CHECK(found != nullptr, "no partition {} of {}", index, name);
+  Partition partition(std::string_view name, int32_t index) const {
+    const std::optional<Partition> found = topic(name).partitions.Find(index);
+    KVORUM_CHECK(found.has_value(), "no partition {} of {}", index, name);
+    return *found;
+  }
+  const Broker& broker(int32_t id) const {
+    const Broker* found = image_->brokers().Find(BrokerId{id});
+    KVORUM_CHECK(found != nullptr, "no broker {}", id);
     return *found;
   }
 
   void Fence(int32_t id) { Apply(FenceBroker(*image_, BrokerId{id})); }
   void Unfence(int32_t id) { Apply(UnfenceBroker(*image_, BrokerId{id})); }
+
+  // The process of broker `id` is replaced by another, which comes back fenced; uncleanly, unless
+  // it knows the epoch of the one before.
+  void Restart(int32_t id, bool is_clean) {
+    v1::RegisterBrokerRequest request = Registration(id);
+    request.set_previous_broker_epoch(is_clean ? broker(id).epoch.value() : -1);
+    ASSERT_TRUE(Run(request).ok());
+  }
+
+  // The leader of a partition reports its in-sync replicas.
+  v1::AlterPartitionResponse::Result ReportIsr(std::string_view name, int32_t index,
+                                               const std::vector<int32_t>& isr) {
+    const Partition now = partition(name, index);
+    v1::AlterPartitionRequest request;
+    request.set_broker_id(now.leader.value());
+    request.set_broker_epoch(broker(now.leader.value()).epoch.value());
+    v1::AlterPartitionRequest::Item& item = *request.add_partitions();
+    item.set_topic_id(topic(name).id.ToString());
+    item.set_partition_index(index);
+    item.set_leader_epoch(now.leader_epoch);
+    item.set_partition_epoch(now.partition_epoch);
+    for (const int32_t id : isr) {
+      v1::IsrMember& member = *item.add_new_isr();
+      member.set_broker_id(id);
+      member.set_broker_epoch(-1);
+    }
+    const auto response = Run(request);
+    KVORUM_CHECK(response.ok(), "{}", response.status().ToString());
+    return response->results(0);
+  }
 
  private:
   Random random_;

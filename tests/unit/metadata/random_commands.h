@@ -19,12 +19,27 @@ class RandomCommands {
   World& world() { return world_; }
 
   void Step() {
-    switch (random_.Below(19)) {
+    switch (random_.Below(24)) {
       case 0:
         Register();
         break;
       case 18:
         CompleteRequests();
+        break;
+      case 19:
+        world_.Apply(BeginControlledShutdown(world_.image(), BrokerId{AnyBroker()}));
+        break;
+      case 20:
+        Drain();
+        break;
+      case 21:
+        ElectLeaders();
+        break;
+      case 22:
+        Reassign();
+        break;
+      case 23:
+        AlterPartitions();
         break;
       case 1:
       case 2:
@@ -109,6 +124,40 @@ class RandomCommands {
     return kNames[random_.Below(6)];
   }
 
+  void Drain() {
+    if (random_.OneIn(1, 2)) {
+      v1::DrainBrokerRequest request;
+      request.set_broker_id(AnyBroker());
+      (void)world_.Run(request);
+    } else {
+      v1::UndrainBrokerRequest request;
+      request.set_broker_id(AnyBroker());
+      (void)world_.Run(request);
+    }
+  }
+
+  void ElectLeaders() {
+    v1::ElectLeadersRequest request;
+    request.set_election_type(random_.OneIn(1, 2) ? v1::ELECTION_TYPE_PREFERRED
+                                                  : v1::ELECTION_TYPE_UNCLEAN);
+    request.add_topics()->mutable_topic()->set_name(AnyTopic());
+    (void)world_.Run(request);
+  }
+
+  void Reassign() {
+    v1::AlterPartitionReassignmentsRequest request;
+    for (int32_t index = 0; index < 3; ++index) {
+      v1::AlterPartitionReassignmentsRequest::Item& item = *request.add_partitions();
+      item.mutable_topic()->set_name(AnyTopic());
+      item.set_partition_index(index);
+      item.set_cancel(random_.OneIn(1, 4));
+      for (uint64_t i = item.cancel() ? 3 : 0; i <= random_.Below(3); ++i) {
+        item.add_replicas(AnyBroker());
+      }
+    }
+    (void)world_.Run(request);
+  }
+
   void CreateTopics() {
     v1::CreateTopicsRequest request;
     for (uint64_t i = 0; i <= random_.Below(3); ++i) {
@@ -116,6 +165,7 @@ class RandomCommands {
       topic.set_name(AnyTopic());
       topic.set_partition_count(static_cast<int32_t>(random_.Below(6)));
       topic.set_replication_factor(static_cast<int32_t>(random_.Below(4)));
+      topic.set_min_insync_replicas(static_cast<int32_t>(random_.Below(4)));
     }
     (void)world_.Run(request);
   }
@@ -158,6 +208,10 @@ class RandomCommands {
       v1::SupportedFeature& feature = *request.add_features();
       feature.set_name("group.version");
       feature.set_max_level(3);
+    }
+    const Broker* broker = world_.image().brokers().Find(BrokerId{request.broker_id()});
+    if (broker != nullptr && random_.OneIn(1, 2)) {
+      request.set_previous_broker_epoch(broker->epoch.value());
     }
     (void)world_.Run(request);
   }

@@ -93,6 +93,11 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   feature.set_name("group.version");
   feature.set_min_level(1);
   feature.set_max_level(300);
+  broker.add_log_dirs("0000000000000001");
+  broker.add_log_dirs("0000000000000002");
+  broker.set_in_controlled_shutdown(true);
+  broker.set_drained(true);
+  broker.add_offline_log_dirs("0000000000000002");
 
   v1::UnregisterBrokerRecord& unregister =
       *samples["unregister_broker"].mutable_unregister_broker();
@@ -104,9 +109,13 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   change.set_broker_id(7);
   change.set_broker_epoch(300);
   change.set_fenced(true);
+  change.set_in_controlled_shutdown(true);
+  change.set_drained(true);
+  change.add_offline_log_dirs("0000000000000002");
 
   samples["topic"].mutable_topic()->set_topic_id(kTopicId);
   samples["topic"].mutable_topic()->set_name("orders");
+  samples["topic"].mutable_topic()->set_min_insync_replicas(2);
   samples["remove_topic"].mutable_remove_topic()->set_topic_id(kTopicId);
   samples["remove_topic"].mutable_remove_topic()->set_name("orders");
 
@@ -122,6 +131,10 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   partition.set_leader_epoch(2);
   partition.set_partition_epoch(9);
   partition.set_leader_recovery_state(v1::LEADER_RECOVERY_STATE_RECOVERING);
+  partition.add_adding_replicas(7);
+  partition.add_removing_replicas(1);
+  partition.add_eligible_leader_replicas(300);
+  partition.add_last_known_elr(7);
 
   v1::PartitionChangeRecord& partition_change =
       *samples["partition_change"].mutable_partition_change();
@@ -132,6 +145,13 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   partition_change.set_leader_epoch(3);
   partition_change.set_partition_epoch(10);
   partition_change.set_leader_recovery_state(v1::LEADER_RECOVERY_STATE_RECOVERING);
+  for (const int32_t id : {7, 1, 300}) {
+    partition_change.add_replicas(id);
+  }
+  partition_change.add_adding_replicas(7);
+  partition_change.add_removing_replicas(1);
+  partition_change.add_eligible_leader_replicas(300);
+  partition_change.add_last_known_elr(7);
 
   v1::EntryRecord& entry = *samples["entry"].mutable_entry();
   entry.set_key("config/limits");

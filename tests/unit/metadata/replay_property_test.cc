@@ -3,6 +3,7 @@
 // images that were shared stay as they were; and what must always hold of a partition holds.
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
@@ -19,7 +20,7 @@
 namespace kvorum {
 namespace {
 
-constexpr int kSteps = 600;
+constexpr int kSteps = 800;
 
 std::string BytesOf(const std::shared_ptr<const MetadataImage>& image) {
   std::string bytes;
@@ -30,39 +31,67 @@ std::string BytesOf(const std::shared_ptr<const MetadataImage>& image) {
   return bytes;
 }
 
+// What must hold of one partition (consensus rules of KIP-497, KIP-841 and KIP-966).
+void CheckPartition(const MetadataImage& image, const Topic& topic, const Partition& partition) {
+  const auto is_active = [&](BrokerId id) { return image.brokers().IsActive(id); };
+  for (const BrokerId id : partition.isr) {
+    ASSERT_TRUE(is_active(id)) << "in sync but not active: " << id.value();
+  }
+  ASSERT_EQ(partition.leader == kNoLeader, partition.isr.empty()) << "who is in sync may lead";
+  ASSERT_TRUE(partition.leader == kNoLeader || Contains(partition.isr, partition.leader));
+  if (partition.isr.size() >= MinIsr(topic, partition.replicas.size())) {
+    ASSERT_TRUE(partition.elr.empty()) << "nobody else has everything";
+  }
+  if (partition.leader == kNoLeader) {
+    ASSERT_TRUE(std::none_of(partition.elr.begin(), partition.elr.end(), is_active));
+    ASSERT_FALSE(partition.elr.empty() && is_active(partition.last_known_leader));
+  } else {
+    ASSERT_EQ(partition.last_known_leader, kNoLeader);
+  }
+}
+
 // What must hold of every image, found by a walk that shares no code with the deltas.
 void CheckInvariants(const MetadataImage& image) {
   const TopicsImage& topics = image.topics();
   size_t partitions = 0;
-  size_t in_sync = 0;
+  std::map<BrokerId, BrokerLoad> loads;
+  std::map<HostedTopic, int32_t> hosted;
   for (const auto& [id, topic] : topics.by_id) {
     ASSERT_EQ(topics.Find(*topic.name), &topic);
-    int32_t leaderless = 0;
+    std::array<int32_t, kPartitionTraits> counts{};
     int32_t expected_index = 0;
     for (const auto& [index, partition] : topic.partitions) {
       ASSERT_EQ(index, expected_index++);
-      ASSERT_FALSE(partition.isr.empty());
-      for (const BrokerId broker : partition.isr) {
-        ASSERT_TRUE(topics.isr_index.Contains(IsrKey{broker, {id, index}}));
+      ASSERT_NO_FATAL_FAILURE(CheckPartition(image, topic, partition)) << *topic.name << index;
+      for (const BrokerId broker : partition.replicas) {
+        ++loads[broker].replicas;
+        loads[broker].in_sync += Contains(partition.isr, broker) ? 1 : 0;
+        loads[broker].leaders += partition.leader == broker ? 1 : 0;
+        ++hosted[{broker, id}];
       }
-      if (partition.leader != kNoLeader) {
-        ASSERT_TRUE(image.brokers().IsActive(partition.leader));
-        ASSERT_NE(std::find(partition.isr.begin(), partition.isr.end(), partition.leader),
-                  partition.isr.end());
-      } else {
-        ASSERT_TRUE(std::none_of(partition.isr.begin(), partition.isr.end(), [&](BrokerId broker) {
-          return image.brokers().IsActive(broker);
-        })) << "someone could lead";
-        ++leaderless;
-      }
+      const size_t factor = partition.replicas.size() - partition.adding.size();
+      counts[0] += partition.leader == kNoLeader ? 1 : 0;
+      counts[1] += partition.isr.size() < factor ? 1 : 0;
+      counts[2] += partition.isr.size() <= MinIsr(topic, partition.replicas.size()) ? 1 : 0;
+      counts[3] += partition.adding.empty() && partition.removing.empty() ? 0 : 1;
+      counts[4] += partition.leader == partition.replicas.front() ? 0 : 1;
       ++partitions;
-      in_sync += partition.isr.size();
     }
-    ASSERT_EQ(topic.leaderless_count, leaderless);
+    ASSERT_EQ(topic.counts, counts);
+    for (size_t trait = 0; trait < kPartitionTraits; ++trait) {
+      ASSERT_EQ(topics.with_trait[trait].Contains(id), counts[trait] > 0) << trait;
+    }
   }
   ASSERT_EQ(topics.partition_count, partitions);
-  ASSERT_EQ(topics.isr_index.size(), in_sync);
   ASSERT_EQ(topics.by_name.size(), topics.by_id.size());
+  ASSERT_EQ(topics.loads.size(), loads.size());
+  for (const auto& [broker, load] : loads) {
+    ASSERT_EQ(topics.LoadOf(broker), load) << broker.value();
+  }
+  ASSERT_EQ(topics.hosted.size(), hosted.size());
+  for (const auto& [key, count] : hosted) {
+    ASSERT_EQ(*topics.hosted.Find(key), count);
+  }
 }
 
 // The same for what lives beside topics and brokers.
@@ -76,7 +105,9 @@ void CheckSettings(const MetadataImage& image) {
     of_namespace.bytes += static_cast<int64_t>(record->key().size() + record->value().size());
     if (record->has_owner()) {
       const BrokerId owner{record->owner().broker_id()};
-      ASSERT_TRUE(image.brokers().IsActive(owner)) << "an entry outlives its owner's session";
+      const Broker* broker = image.brokers().Find(owner);
+      ASSERT_TRUE(broker != nullptr && !broker->is_fenced)
+          << "an entry outlives its owner's session";
       ASSERT_EQ(image.brokers().Find(owner)->epoch.value(), record->owner().broker_epoch());
       ASSERT_TRUE(entries.owned.Contains(OwnedEntryKey{owner, key}));
       ++owned;

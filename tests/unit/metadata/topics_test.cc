@@ -49,7 +49,11 @@ TEST_F(TopicsTest, DeleteByNameOrIdRemovesAllPartitions) {
   const TopicsImage& topics = world_.image().topics();
   EXPECT_TRUE(topics.by_id.empty());
   EXPECT_TRUE(topics.by_name.empty());
-  EXPECT_TRUE(topics.isr_index.empty());
+  EXPECT_TRUE(topics.hosted.empty());
+  EXPECT_TRUE(topics.loads.empty());
+  for (const auto& with : topics.with_trait) {
+    EXPECT_TRUE(with.empty());
+  }
   EXPECT_EQ(topics.partition_count, 0u);
   EXPECT_EQ(topics.state_hash, 0u);
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <thread>
 #include <vector>
@@ -19,6 +20,9 @@ class FakeDriver : public LoopDriver {
   void OnTimer(Now) override {
     ++timers;
     deadline = kNever;
+    if (on_timer) {
+      on_timer();
+    }
     timer_fired.set_value();
   }
   void OnTurnEnd(Now) override { ++turns; }
@@ -29,6 +33,7 @@ class FakeDriver : public LoopDriver {
   int timers = 0;
   int turns = 0;
   std::promise<void> timer_fired;
+  std::function<void()> on_timer;
 };
 
 TEST(EventLoopTest, RunsWhatWasPostedBeforeStartInOneTurn) {
@@ -55,6 +60,34 @@ TEST(EventLoopTest, FiresTheTimerWhenItIsDue) {
   driver.timer_fired.get_future().wait();
   loop.Stop();
   EXPECT_EQ(driver.timers, 1);
+}
+
+// With the controller's excuse for its own stalls (BrokerLifecycleTest) this is why no overload
+// fences a healthy broker (KAFKA-15019).
+TEST(EventLoopTest, HeartbeatsThatCameWhileTheLoopWasBusyRunBeforeATimerThatBecameDue) {
+  FakeDriver driver;
+  EventLoop loop("test", {});
+  int heartbeats = 0;
+  std::promise<int> heartbeats_before_timer;
+  std::promise<void> busy;
+  std::promise<void> go_on;
+  loop.TryPost(Lane::kClient, [&](Now) {
+    busy.set_value();
+    go_on.get_future().wait();
+  });
+  loop.Start(driver);
+  busy.get_future().wait();
+  for (int i = 0; i < 100; ++i) {
+    loop.TryPost(Lane::kUrgent, [&](Now) {
+      if (++heartbeats == 1) {
+        driver.deadline = ReadClock().now;  // it passed while the loop was busy
+        driver.on_timer = [&] { heartbeats_before_timer.set_value(heartbeats); };
+      }
+    });
+  }
+  go_on.set_value();
+  EXPECT_EQ(heartbeats_before_timer.get_future().get(), 100);
+  loop.Stop();
 }
 
 TEST(EventLoopTest, StopRunsEverythingThatWasAccepted) {

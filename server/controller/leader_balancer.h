@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "kvorum/v1/record.pb.h"
+#include "server/base/time.h"
+#include "server/metadata/topics/partition_moves.h"
+
+namespace kvorum::controller {
+
+// Gives partitions their preferred leader back, a bounded step at a time: a round begins every
+// period, and its steps follow each other at once until everything was looked at (Kafka's
+// auto.leader.rebalance). Owned by ActiveController; loop thread only. Deterministic.
+class LeaderBalancer {
+ public:
+  // A period of zero: never.
+  LeaderBalancer(Duration period, size_t max_changes)
+      : period_(period), max_changes_(max_changes) {}
+
+  void Start(TimePoint now) {
+    from_ = PartitionKey();
+    next_step_ = period_ > Duration::zero() ? now + period_ : kNever;
+  }
+  void Stop() { next_step_ = kNever; }
+  TimePoint NextDeadline() const { return next_step_; }
+
+  // What the step that is due decides. REQUIRES: now >= NextDeadline().
+  std::vector<v1::MetadataRecord> Step(TimePoint now, const MetadataImage& image) {
+    BalanceStep step = BalanceLeaders(image, from_, max_changes_);
+    from_ = step.is_done ? PartitionKey() : step.next;
+    next_step_ = step.is_done ? now + period_ : now;
+    return std::move(step.records);
+  }
+
+ private:
+  const Duration period_;
+  const size_t max_changes_;
+  PartitionKey from_;  // where the next step of the round begins
+  TimePoint next_step_ = kNever;
+};
+
+}  // namespace kvorum::controller
