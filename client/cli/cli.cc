@@ -181,6 +181,7 @@ ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::os
   AddSnapshotCommands(app, context);
   AddBrokerCommands(app, context);
   AddTopicCommands(app, context);
+  AddPartitionCommands(app, context);
   AddEntryCommands(app, context);
   AddConfigCommands(app, context);
   AddQuotaCommands(app, context);

@@ -55,6 +55,7 @@ Result<v1::DescribeQuorumResponse> DescribeLeader(const CommandContext& context)
 void AddSnapshotCommands(CLI::App& app, CommandContext& context);
 void AddBrokerCommands(CLI::App& app, CommandContext& context);
 void AddTopicCommands(CLI::App& app, CommandContext& context);
+void AddPartitionCommands(CLI::App& app, CommandContext& context);
 void AddEntryCommands(CLI::App& app, CommandContext& context);
 void AddConfigCommands(CLI::App& app, CommandContext& context);
 void AddQuotaCommands(CLI::App& app, CommandContext& context);

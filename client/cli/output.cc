@@ -1,6 +1,7 @@
 #include "client/cli/output.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -160,6 +161,19 @@ std::string AgeText(int64_t age_ms) {
   return age_ms < kMinuteMs
              ? fmt::format("{:.1f} s", static_cast<double>(age_ms) / double{kSecondMs})
              : fmt::format("{:.1f} min", static_cast<double>(age_ms) / double{kMinuteMs});
+}
+
+std::string IdsText(const google::protobuf::RepeatedField<int32_t>& ids) {
+  return ids.empty() ? "-" : fmt::format("{}", fmt::join(ids, ","));
+}
+
+std::string ReplicasText(const v1::PartitionInfo& partition) {
+  std::string text;
+  for (const int32_t broker : partition.replicas()) {
+    text += fmt::format("{}{}{}", text.empty() ? "" : ",", broker,
+                        broker == partition.leader() ? "*" : "");
+  }
+  return text;
 }
 
 std::string ElapsedText(std::chrono::steady_clock::duration elapsed) {

@@ -10,6 +10,7 @@
 
 #include "client/status.h"
 #include "kvorum/v1/common.pb.h"
+#include "kvorum/v1/topic.pb.h"
 
 namespace kvorum::client::cli {
 
@@ -60,6 +61,10 @@ class Table {
 std::string CountText(int64_t value);
 // "12 ms", "3.4 s", "2.0 min", or "-".
 std::string AgeText(int64_t age_ms);
+// "1,2,3"; "-" if there are none.
+std::string IdsText(const google::protobuf::RepeatedField<int32_t>& ids);
+// Replicas in order of preference, the leader marked.
+std::string ReplicasText(const v1::PartitionInfo& partition);
 std::string ElapsedText(std::chrono::steady_clock::duration elapsed);
 
 }  // namespace kvorum::client::cli

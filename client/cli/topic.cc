@@ -1,5 +1,4 @@
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
 #include <charconv>
 #include <memory>
@@ -19,7 +18,9 @@ struct TopicArgs {
   int32_t replication_factor = 0;
   std::vector<std::string> assignments;
   std::vector<std::string> configs;  // KEY=VALUE
+  int32_t min_insync_replicas = 0;
   bool validate_only = false;
+  bool explain = false;
   std::string prefix;
   int limit = kDefaultListLimit;
 };
@@ -63,6 +64,33 @@ void SetAssignments(const TopicArgs& args, Message& message) {
   }
 }
 
+// "0:1,2,3 1:2,3,1": what --assignment would take.
+std::string AssignmentsText(const v1::CreateTopicsResponse::Result& result) {
+  constexpr int kShown = 20;
+  std::string text = "assignments:";
+  for (int i = 0; i < result.assignments_size() && i < kShown; ++i) {
+    const v1::ReplicaAssignment& assignment = result.assignments(i);
+    text += fmt::format(" {}:{}", assignment.partition_index(), IdsText(assignment.replicas()));
+  }
+  if (result.assignments_size() > kShown) {
+    text +=
+        fmt::format(" and {} more (all with --output json)", result.assignments_size() - kShown);
+  }
+  return text;
+}
+
+// Why the replicas are where they are, under the line of the topic.
+void PrintExplanation(const CommandContext& context, const v1::PlacementExplanation& explanation) {
+  context.out << explanation.summary() << "\n";
+  Table table({">BROKER", "RACK", ">REPLICAS", ">LEADERS", "WHY"});
+  for (const auto& verdict : explanation.brokers()) {
+    table.Add({CountText(verdict.broker_id()), verdict.rack().empty() ? "-" : verdict.rack(),
+               CountText(verdict.replica_count()), CountText(verdict.leader_count()),
+               verdict.reason()});
+  }
+  table.Print(context.out);
+}
+
 ExitCode Create(const CommandContext& context, const TopicArgs& args) {
   v1::CreateTopicsRequest request;
   v1::NewTopic* topic = request.add_topics();
@@ -76,16 +104,26 @@ ExitCode Create(const CommandContext& context, const TopicArgs& args) {
     topic->add_configs()->set_name(name);
     topic->mutable_configs(topic->configs_size() - 1)->set_value(value);
   }
+  topic->set_min_insync_replicas(args.min_insync_replicas);
+  request.set_explain(args.explain);
   request.mutable_options()->set_validate_only(args.validate_only);
   const auto start = std::chrono::steady_clock::now();
   const Result<v1::CreateTopicsResponse> answer = context.client->CreateTopics(std::move(request));
   const std::string elapsed = ElapsedText(std::chrono::steady_clock::now() - start);
-  return Finish(context, answer, [&](const v1::CreateTopicsResponse::Result& result) {
-    return fmt::format("{} topic {} id={} partitions={} replication-factor={} in {}",
-                       args.validate_only ? "would create" : "created", result.name(),
-                       result.topic_id(), result.partition_count(), result.replication_factor(),
-                       elapsed);
-  });
+  const ExitCode exit_code =
+      Finish(context, answer, [&](const v1::CreateTopicsResponse::Result& result) {
+        return fmt::format("{} topic {} id={} partitions={} replication-factor={} in {}",
+                           args.validate_only ? "would create" : "created", result.name(),
+                           result.topic_id(), result.partition_count(), result.replication_factor(),
+                           elapsed);
+      });
+  if (exit_code == ExitCode::kOk && args.explain && !context.json()) {
+    for (const v1::CreateTopicsResponse::Result& result : answer->results()) {
+      context.out << "\n" << AssignmentsText(result) << "\n";
+      PrintExplanation(context, result.explanation());
+    }
+  }
+  return exit_code;
 }
 
 ExitCode Delete(const CommandContext& context, const TopicArgs& args) {
@@ -134,24 +172,16 @@ ExitCode List(const CommandContext& context, const TopicArgs& args) {
   if (context.json()) {
     return context.PrintJson(*answer);
   }
-  Table table({"NAME", "ID", ">PARTITIONS", ">REPLICATION-FACTOR", ">LEADERLESS"});
+  Table table({"NAME", "ID", ">PARTITIONS", ">REPLICATION-FACTOR", ">LEADERLESS",
+               ">UNDER-REPLICATED", ">REASSIGNING"});
   for (const v1::TopicInfo& topic : answer->topics()) {
     table.Add({topic.name(), topic.topic_id(), CountText(topic.partition_count()),
-               CountText(topic.replication_factor()),
-               CountText(topic.leaderless_partition_count())});
+               CountText(topic.replication_factor()), CountText(topic.leaderless_partition_count()),
+               CountText(topic.under_replicated_partition_count()),
+               CountText(topic.reassigning_partition_count())});
   }
   table.Print(context.out);
   return ExitCode::kOk;
-}
-
-// Replicas in order of preference, the leader marked.
-std::string ReplicasText(const v1::PartitionInfo& partition) {
-  std::string text;
-  for (const int32_t broker : partition.replicas()) {
-    text += fmt::format("{}{}{}", text.empty() ? "" : ",", broker,
-                        broker == partition.leader() ? "*" : "");
-  }
-  return text;
 }
 
 ExitCode Get(const CommandContext& context, const TopicArgs& args) {
@@ -179,12 +209,14 @@ ExitCode Get(const CommandContext& context, const TopicArgs& args) {
   context.out << fmt::format("topic {} id={} partitions={} replication-factor={} leaderless={}\n\n",
                              topic.name(), topic.topic_id(), topic.partition_count(),
                              topic.replication_factor(), topic.leaderless_partition_count());
-  Table table({">PARTITION", ">LEADER", "REPLICAS", "ISR", ">LEADER-EPOCH", ">PARTITION-EPOCH"});
+  Table table(
+      {">PARTITION", ">LEADER", "REPLICAS", "ISR", "ELR", ">LEADER-EPOCH", ">PARTITION-EPOCH"});
   for (const v1::PartitionInfo& partition : answer->partitions()) {
     table.Add({CountText(partition.partition_index()),
                partition.leader() < 0 ? "none" : CountText(partition.leader()),
-               ReplicasText(partition), fmt::format("{}", fmt::join(partition.isr(), ",")),
-               CountText(partition.leader_epoch()), CountText(partition.partition_epoch())});
+               ReplicasText(partition), IdsText(partition.isr()),
+               IdsText(partition.eligible_leader_replicas()), CountText(partition.leader_epoch()),
+               CountText(partition.partition_epoch())});
   }
   table.Print(context.out);
   return ExitCode::kOk;
@@ -238,6 +270,12 @@ void AddTopicCommands(CLI::App& app, CommandContext& context) {
   AddAssignment(*create, args);
   create->add_option("--config", args->configs, "Set with the topic: KEY=VALUE")
       ->check(CLI::Validator(ValidatePair, ""));
+  create
+      ->add_option("--min-insync-replicas", args->min_insync_replicas,
+                   "In-sync replicas below which others become eligible to lead; default 1")
+      ->check(CLI::PositiveNumber);
+  create->add_flag("--explain", args->explain,
+                   "Say why each broker gets replicas or not; with --validate-only: would get");
   create->add_flag("--validate-only", args->validate_only, "Say what would happen, change nothing");
 
   CLI::App* list = AddVerb(*topic, context, "list", "List topics by name", {args, List});

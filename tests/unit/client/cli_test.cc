@@ -135,10 +135,11 @@ TEST(CliTest, CollectsAllPagesOfAList) {
     return grpc::Status::OK;
   };
   const CliResult table = RunWith(server.endpoint(), {"topic", "list"});
-  EXPECT_EQ(table.out,
-            "NAME  ID  PARTITIONS  REPLICATION-FACTOR  LEADERLESS\n"
-            "a                  0                   0           0\n"
-            "b                  0                   0           0\n");
+  EXPECT_EQ(
+      table.out,
+      "NAME  ID  PARTITIONS  REPLICATION-FACTOR  LEADERLESS  UNDER-REPLICATED  REASSIGNING\n"
+      "a                  0                   0           0                 0            0\n"
+      "b                  0                   0           0                 0            0\n");
   const CliResult json = RunWith(server.endpoint(), {"topic", "list", "--output", "json"});
   EXPECT_THAT(json.out, HasSubstr("\"partition_count\": 0"));
   EXPECT_THAT(json.out, HasSubstr("\"name\": \"b\""));
