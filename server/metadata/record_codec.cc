@@ -92,7 +92,7 @@ bool HasUnknownEnumValuesWithin(const google::protobuf::Message& message) {
 }
 
 // Partitions and topics come by the million and have one enum and no messages: checked without
-// reflection on every field.
+// reflection on every field, as entries are.
 template <typename Inner>
 inline constexpr bool kIsFlat =
     std::is_same_v<Inner, v1::TopicRecord> || std::is_same_v<Inner, v1::PartitionRecord> ||
@@ -102,6 +102,8 @@ template <typename Inner>
 bool HasUnknownContent(const Inner& inner) {
   if constexpr (kIsFlat<Inner>) {
     return HasUnknownFields(inner);
+  } else if constexpr (std::is_same_v<Inner, v1::EntryRecord>) {
+    return HasUnknownFields(inner) || (inner.has_owner() && HasUnknownFields(inner.owner()));
   } else {
     return HasUnknownFieldsWithin(inner);
   }
@@ -112,7 +114,8 @@ bool HasUnknownEnumValues(const Inner& inner) {
   if constexpr (requires { inner.leader_recovery_state(); }) {
     return !v1::LeaderRecoveryState_IsValid(inner.leader_recovery_state());
   } else {
-    return !kIsFlat<Inner> && HasUnknownEnumValuesWithin(inner);
+    return !kIsFlat<Inner> && !std::is_same_v<Inner, v1::EntryRecord> &&
+           HasUnknownEnumValuesWithin(inner);
   }
 }
 

@@ -104,7 +104,7 @@ absl::Status ValidateOwner(const CommandContext& context, const v1::EntryOwner& 
   const BrokerId id{owner.broker_id()};
   KVORUM_RETURN_IF_ERROR(
       CheckBrokerEpoch(context.image.brokers(), id, BrokerEpoch{owner.broker_epoch()}));
-  if (!context.image.brokers().IsActive(id)) {
+  if (context.image.brokers().Find(id)->is_fenced) {
     return MakeError(ErrorReason::kBrokerNotAvailable,
                      fmt::format("broker {} is fenced, it has no session that an entry could live "
                                  "with; heartbeat until it is unfenced",

@@ -5,6 +5,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/metadata/configs/config_keys.h"
+#include "server/metadata/topics/topic_settings.h"
 #include "tests/unit/metadata/metadata_world.h"
 
 namespace kvorum {
@@ -318,6 +319,36 @@ TEST_F(ConfigsTest, ATopicsConfigsGoWithIt) {
   // A topic of this name begins anew.
   world_.AddTopic("t", {{1}});
   EXPECT_EQ(Find(kTopic, "t", "retention.ms"), nullptr);
+}
+
+TEST_F(ConfigsTest, UncleanElectionIsTheTopicsWordElseTheClusters) {
+  const std::string key = "unclean.leader.election.enable";
+  const auto is_enabled = [&] {
+    return IsUncleanElectionEnabled(world_.image(), world_.topic("t"));
+  };
+  EXPECT_FALSE(is_enabled());
+  ASSERT_THAT(Run(Alter(kBroker, "").Set(key, "true")), ItemIsOk());
+  EXPECT_TRUE(is_enabled());
+  ASSERT_THAT(Run(Alter(kTopic, "t").Set(key, "false")), ItemIsOk());
+  EXPECT_FALSE(is_enabled());
+  ASSERT_THAT(Run(Alter(kTopic, "t").Set(key, "true")), ItemIsOk());
+  EXPECT_TRUE(is_enabled());
+}
+
+// What the config is for: the last in-sync replica goes, and one that lacks records may lead.
+TEST_F(ConfigsTest, UncleanElectionLetsAReplicaThatLacksRecordsLead) {
+  for (const std::string name : {"safe", "lossy"}) {
+    world_.AddTopic(name, {{1, 2}});
+  }
+  ASSERT_THAT(Run(Alter(kTopic, "lossy").Set("unclean.leader.election.enable", "true")),
+              ItemIsOk());
+  world_.Fence(2);
+  world_.Fence(1);  // in sync to the end: broker 2 lacks what was written meanwhile
+  world_.Unfence(2);
+  EXPECT_EQ(world_.partition("safe", 0).leader, kNoLeader);
+  EXPECT_EQ(world_.partition("lossy", 0).leader, BrokerId{2});
+  EXPECT_EQ(world_.partition("lossy", 0).leader_recovery_state,
+            v1::LEADER_RECOVERY_STATE_RECOVERING);
 }
 
 TEST_F(ConfigsTest, TopicsAreCreatedWithConfigs) {
