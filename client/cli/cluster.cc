@@ -20,7 +20,7 @@ using Stub = v1::ClusterService::Stub;
 // A controller that was asked who it is.
 struct Member {
   std::string endpoint;
-  v1::DescribeClusterResponse state;
+  v1::DescribeNodeResponse state;
 
   int32_t node_id() const { return state.self().node_id(); }
 };
@@ -56,7 +56,7 @@ CallError Refuse(std::string message) {
 Result<std::vector<Member>> FindMembers(const CommandContext& context) {
   std::vector<Member> members;
   for (const std::string& endpoint : context.endpoints->configured()) {
-    auto state = Ask(context, endpoint, &Stub::DescribeCluster, v1::DescribeClusterRequest());
+    auto state = Ask(context, endpoint, &Stub::DescribeNode, v1::DescribeNodeRequest());
     if (!state.ok()) {
       CallError error = state.error();
       error.message += "; all controllers of the new cluster must run: nothing was changed";
@@ -95,7 +95,7 @@ v1::InitializeRequest NewCluster(const std::vector<Member>& members,
   return request;
 }
 
-const v1::ClusterVoter* FindVoter(const v1::DescribeClusterResponse& cluster, int32_t node_id) {
+const v1::ClusterVoter* FindVoter(const v1::DescribeNodeResponse& cluster, int32_t node_id) {
   for (const v1::ClusterVoter& voter : cluster.initial_voters()) {
     if (voter.node_id() == node_id) {
       return &voter;
@@ -132,7 +132,7 @@ std::optional<CallError> CheckBelongs(const Member& member, const Member& initia
 Result<v1::InitializeRequest> ResumeCluster(const std::vector<Member>& members,
                                             const Member& initialized,
                                             const std::string& cluster_id) {
-  const v1::DescribeClusterResponse& cluster = initialized.state;
+  const v1::DescribeNodeResponse& cluster = initialized.state;
   if (!cluster_id.empty() && cluster_id != cluster.cluster_id()) {
     return Refuse(fmt::format("{} belongs to cluster {}, not to {}: nothing was changed",
                               initialized.endpoint, cluster.cluster_id(), cluster_id));
@@ -214,7 +214,7 @@ ExitCode Describe(const CommandContext& context) {
   Table table({"CONTROLLER", ">NODE", "STATE", "CLUSTER", "DIRECTORY", "FOR-CONTROLLERS"});
   ExitCode exit_code = ExitCode::kOk;
   for (const std::string& endpoint : context.endpoints->configured()) {
-    const auto state = Ask(context, endpoint, &Stub::DescribeCluster, v1::DescribeClusterRequest());
+    const auto state = Ask(context, endpoint, &Stub::DescribeNode, v1::DescribeNodeRequest());
     if (!state.ok()) {
       exit_code = context.Fail(state.error());
       continue;

@@ -114,17 +114,17 @@ absl::StatusOr<v1::InitializeResponse> CompareWith(const MetaProperties& propert
           properties.node_id, properties.cluster_id, properties.initial_voters.size()));
 }
 
-v1::DescribeClusterResponse DescribeSelf(const ServerConfig& config, const ReplicaKey& replica) {
+v1::DescribeNodeResponse DescribeSelf(const ServerConfig& config, const ReplicaKey& replica) {
   const HostPort controller = ControllerEndpoint(config);
-  v1::DescribeClusterResponse out;
+  v1::DescribeNodeResponse out;
   *out.mutable_self() = ToProto({replica, controller.host, controller.port});
   out.set_client_endpoint(ClientEndpoint(config).ToString());
   return out;
 }
 
-v1::DescribeClusterResponse DescribeMember(const ServerConfig& config,
-                                           const MetaProperties& properties) {
-  v1::DescribeClusterResponse out =
+v1::DescribeNodeResponse DescribeMember(const ServerConfig& config,
+                                        const MetaProperties& properties) {
+  v1::DescribeNodeResponse out =
       DescribeSelf(config, {properties.node_id, properties.directory_id});
   out.set_initialized(true);
   out.set_cluster_id(properties.cluster_id);
@@ -215,7 +215,7 @@ void Bootstrap::Stop() {
   server_.Shutdown(kAnswerGrace);
 }
 
-v1::DescribeClusterResponse Bootstrap::Describe() const {
+v1::DescribeNodeResponse Bootstrap::Describe() const {
   MutexLock lock(mutex_);
   return properties_.has_value() ? DescribeMember(config_, *properties_)
                                  : DescribeSelf(config_, identity_->replica());

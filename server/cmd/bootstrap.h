@@ -46,7 +46,7 @@ class Bootstrap final : public rpc::ClusterHost {
   // Frees the listeners, once the answer to who initialized it has left.
   void Stop();
 
-  v1::DescribeClusterResponse Describe() const override;
+  v1::DescribeNodeResponse Describe() const override;
   absl::StatusOr<v1::InitializeResponse> Initialize(const v1::InitializeRequest& request) override
       EXCLUDES_LOCK(mutex_);
 
@@ -73,12 +73,12 @@ class ClusterMember final : public rpc::ClusterHost {
  public:
   ClusterMember(const ServerConfig& config, const MetaProperties& properties);
 
-  v1::DescribeClusterResponse Describe() const override { return description_; }
+  v1::DescribeNodeResponse Describe() const override { return description_; }
   absl::StatusOr<v1::InitializeResponse> Initialize(const v1::InitializeRequest& request) override;
 
  private:
   const MetaProperties properties_;
-  const v1::DescribeClusterResponse description_;
+  const v1::DescribeNodeResponse description_;
 };
 
 }  // namespace kvorum

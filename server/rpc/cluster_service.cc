@@ -6,9 +6,9 @@
 
 namespace kvorum::rpc {
 
-grpc::ServerUnaryReactor* ClusterServiceImpl::DescribeCluster(
-    grpc::CallbackServerContext* context, const v1::DescribeClusterRequest*,
-    v1::DescribeClusterResponse* response) {
+grpc::ServerUnaryReactor* ClusterServiceImpl::DescribeNode(grpc::CallbackServerContext* context,
+                                                           const v1::DescribeNodeRequest*,
+                                                           v1::DescribeNodeResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   *response = host_.Describe();
   reactor->Finish(grpc::Status::OK);

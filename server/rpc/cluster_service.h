@@ -10,7 +10,7 @@ namespace kvorum::rpc {
 class ClusterHost {
  public:
   virtual ~ClusterHost() = default;
-  virtual v1::DescribeClusterResponse Describe() const = 0;
+  virtual v1::DescribeNodeResponse Describe() const = 0;
   virtual absl::StatusOr<v1::InitializeResponse> Initialize(
       const v1::InitializeRequest& request) = 0;
 };
@@ -21,9 +21,9 @@ class ClusterServiceImpl final : public v1::ClusterService::CallbackService {
  public:
   explicit ClusterServiceImpl(ClusterHost& host) : host_(host) {}
 
-  grpc::ServerUnaryReactor* DescribeCluster(grpc::CallbackServerContext* context,
-                                            const v1::DescribeClusterRequest* request,
-                                            v1::DescribeClusterResponse* response) override;
+  grpc::ServerUnaryReactor* DescribeNode(grpc::CallbackServerContext* context,
+                                         const v1::DescribeNodeRequest* request,
+                                         v1::DescribeNodeResponse* response) override;
   grpc::ServerUnaryReactor* Initialize(grpc::CallbackServerContext* context,
                                        const v1::InitializeRequest* request,
                                        v1::InitializeResponse* response) override;

@@ -33,10 +33,10 @@ class BootstrapTest : public ::testing::Test {
  protected:
   explicit BootstrapTest(int controllers = 3) : cluster_(Unformatted(controllers)) {}
 
-  std::optional<v1::DescribeClusterResponse> DescribeSelf(int index) {
+  std::optional<v1::DescribeNodeResponse> DescribeSelf(int index) {
     const RawAnswer answer = Call(MakeRawChannel(cluster_.endpoint(index)),
-                                  {"kvorum.v1.ClusterService/DescribeCluster", ""});
-    v1::DescribeClusterResponse response;
+                                  {"kvorum.v1.ClusterService/DescribeNode", ""});
+    v1::DescribeNodeResponse response;
     return answer.status.ok() && response.ParseFromString(answer.bytes) ? std::optional(response)
                                                                         : std::nullopt;
   }
