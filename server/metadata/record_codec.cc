@@ -166,8 +166,7 @@ std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records) {
   if (const absl::Status fits = CheckFitsOneBatch(records); !fits.ok()) {
     KVORUM_CHECK(false, "{}", fits.ToString());
   }
-  // What a RecordBatchPayload of them serializes to, without a copy of each. The sizes were cached
-  // by the check above.
+  // What a RecordBatchPayload of them serializes to, without a copy of each.
   std::string payload;
   size_t private_count = 0;
   {
@@ -179,7 +178,7 @@ std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records) {
       KVORUM_CHECK(is_private || private_count == 0, "a private record before a public one");
       private_count += is_private ? 1 : 0;
       out.WriteTag(is_private ? kPrivateRecordsTag : kRecordsTag);
-      out.WriteVarint32(static_cast<uint32_t>(record.GetCachedSize()));
+      out.WriteVarint32(static_cast<uint32_t>(record.ByteSizeLong()));  // caches it, too
       record.SerializeWithCachedSizes(&out);
     }
   }
