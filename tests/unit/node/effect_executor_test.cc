@@ -77,7 +77,9 @@ class EffectExecutorTest : public testing::Test,
   void OnInstalled(const SnapshotManifest& manifest) override {
     seen.push_back(fmt::format("installed {}", manifest.id));
   }
-  void OnQuorumChangeDone(const raft::QuorumChangeDone&) override { log.push_back("change"); }
+  void OnQuorumChangeDone(const raft::QuorumChangeDone&) override {
+    seen.push_back("quorum change done");
+  }
   void OnDone(Now, raft::Event event) override {
     if (const auto* stored = std::get_if<raft::SnapshotChunkStored>(&event)) {
       seen.push_back(fmt::format("chunk {} stored", stored->index));
