@@ -17,6 +17,8 @@ using google::protobuf::io::CodedOutputStream;
 
 // Most bytes a commit adds to its records: two tags with lengths, and all fields of v1::Commit.
 constexpr size_t kMaxCommitHeadBytes = 80;
+// And what each record of a filtered commit adds: a tag with its length, and its offset.
+constexpr size_t kMaxItemHeadBytes = 20;
 
 constexpr uint8_t Tag(int field) { return static_cast<uint8_t>((field << 3) | 2); }
 
@@ -121,6 +123,44 @@ std::vector<EncodedUpdate> EncodeCommit(const CommittedUpdate& update, uint64_t 
                     payloads[i]));
   }
   return parts;
+}
+
+std::vector<EncodedUpdate> EncodeFilteredCommit(v1::Commit commit, size_t max_bytes) {
+  v1::Commit empty;
+  *empty.mutable_to() = commit.to();
+  empty.set_from(commit.from());
+  std::vector<v1::Commit> parts{empty};
+  size_t bytes = 0;
+  // The part that takes `more` bytes beside what it has.
+  const auto part_for = [&](size_t more) -> v1::Commit& {
+    more += kMaxItemHeadBytes;
+    if (bytes > 0 && bytes + more + kMaxCommitHeadBytes > max_bytes) {
+      parts.push_back(empty);
+      bytes = 0;
+    }
+    bytes += more;
+    return parts.back();
+  };
+  for (v1::LeftScope& left : *commit.mutable_left_scope()) {
+    *part_for(left.ByteSizeLong()).add_left_scope() = std::move(left);
+  }
+  for (int i = 0; i < commit.records_size(); ++i) {
+    v1::MetadataRecord& record = *commit.mutable_records(i);
+    v1::Commit& part = part_for(record.ByteSizeLong());
+    *part.add_records() = std::move(record);
+    part.add_offsets(commit.offsets(i));
+  }
+  std::vector<EncodedUpdate> encoded;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    v1::MetadataUpdate update;
+    *update.mutable_commit() = std::move(parts[i]);
+    if (parts.size() > 1) {
+      update.mutable_commit()->set_part(static_cast<uint32_t>(i));
+      update.mutable_commit()->set_part_count(static_cast<uint32_t>(parts.size()));
+    }
+    encoded.push_back(EncodeUpdate(update));
+  }
+  return encoded;
 }
 
 EncodedUpdate EncodeSnapshotChunk(std::string chunk) {

@@ -30,6 +30,9 @@ EncodedUpdate EncodeUpdate(const v1::MetadataUpdate& update);
 std::vector<EncodedUpdate> EncodeCommit(const CommittedUpdate& update, uint64_t generation,
                                         size_t max_bytes);
 
+// A commit made for a filter, copied; one over `max_bytes` comes in parts, as above.
+std::vector<EncodedUpdate> EncodeFilteredCommit(v1::Commit commit, size_t max_bytes);
+
 // A part of a snapshot; `chunk` is the wire form of its `records`.
 EncodedUpdate EncodeSnapshotChunk(std::string chunk);
 

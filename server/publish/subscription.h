@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "server/base/time.h"
 #include "server/metadata/image_writer.h"
 #include "server/publish/committed_tail.h"
+#include "server/publish/filtered_chunker.h"
+#include "server/publish/filtered_tail.h"
 #include "server/publish/subscriber_sink.h"
 
 namespace kvorum::publish {
@@ -22,7 +25,7 @@ struct Subscription {
     kLocating,    // waits until this node has applied as much as the subscriber
     kSnapshot,    // chunks of one immutable image
     kReadingLog,  // waits for batches that are older than the ring
-    kTail,        // commits, from `backlog` and then the ring
+    kTail,        // commits, from `backlog` and then the ring (its own, with a filter)
     kGoingAway,   // GoAway is out or about to be; closes when it was taken
   };
 
@@ -34,11 +37,16 @@ struct Subscription {
   bool greeted = false;  // Hello is out or in the preamble
   bool go_away_sent = false;
   bool wants_snapshot = false;
+  bool wants_leader = false;                         // to be served by the leader only
+  std::shared_ptr<const SubscriptionFilter> filter;  // null: everything
+  bool filter_changed = false;       // what the subscriber has was made with another one
+  FilteredTail* filtered = nullptr;  // of `filter`, once located; owned by UpdatePublisher
 
-  OffsetAndEpoch position;              // everything below has been put into deliveries
-  std::vector<EncodedUpdate> preamble;  // Hello, Reset: go out before anything else
-  std::optional<ImageChunker> chunker;  // holds the image of the snapshot
-  std::optional<EncodedUpdate> chunk;   // did not fit the message before
+  OffsetAndEpoch position;                          // everything below has been put into deliveries
+  std::vector<EncodedUpdate> preamble;              // Hello, Reset: go out before anything else
+  std::optional<ImageChunker> chunker;              // holds the image of the snapshot
+  std::optional<FilteredChunker> filtered_chunker;  // instead, with a filter
+  std::optional<EncodedUpdate> chunk;               // did not fit the message before
   OffsetAndEpoch snapshot_position;
   std::deque<TailEntryPtr> backlog;  // from the log; bounded by one read
   TailEntryPtr current;              // the next commit; partly sent if next_part > 0

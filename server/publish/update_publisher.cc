@@ -17,6 +17,10 @@ constexpr size_t kMaxSubscriberIdBytes = 256;
 // Chunks of a snapshot are this much smaller than a message, so that they fill it well.
 constexpr size_t kChunksPerMessage = 4;
 
+uint64_t IdOf(const std::shared_ptr<const SubscriptionFilter>& filter) {
+  return filter == nullptr ? 0 : filter->id();
+}
+
 EncodedUpdate MakeBookmark(const v1::Position& position, const LeaderView& leader) {
   v1::MetadataUpdate update;
   v1::Bookmark& bookmark = *update.mutable_bookmark();
@@ -34,6 +38,9 @@ UpdatePublisher::UpdatePublisher(PublisherConfig config, CommittedLog& log)
 
 void UpdatePublisher::OnCommit(const CommittedUpdate& update) {
   tail_.Append(MakeTailEntry(update, config_.generation, config_.max_message_bytes));
+  if (!filtered_.empty()) {
+    run_.push_back(update);
+  }
 }
 
 void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage> image) {
@@ -42,12 +49,28 @@ void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage
   if (image_position_ != tail_.end()) {
     // The image came from a snapshot, not from the commits that were told.
     tail_.ResetTo(image_position_);
+    for (const auto& [id, filtered] : filtered_) {
+      filtered->ResetTo(*image);
+    }
+  } else {
+    FeedFiltered(*image);
   }
+  run_.clear();
   image_ = std::move(image);
   PumpAll(now);
 }
 
-void UpdatePublisher::OnLeader(LeaderView leader) { leader_ = std::move(leader); }
+void UpdatePublisher::OnLeader(LeaderView leader) {
+  leader_ = std::move(leader);
+  if (leader_.leader_id == config_.node_id) {
+    return;
+  }
+  for (const auto& [id, subscription] : subscriptions_) {
+    if (subscription->wants_leader && subscription->phase != Subscription::Phase::kGoingAway) {
+      GoAway(*subscription, "this controller leads no more");  // goes out with the next tick
+    }
+  }
+}
 
 absl::Status UpdatePublisher::Validate(const v1::SubscribeRequest& request) const {
   if (shutting_down_) {
@@ -86,6 +109,20 @@ absl::Status UpdatePublisher::Validate(const v1::SubscribeRequest& request) cons
                       from.generation(), config_.generation));
     }
   }
+  if (!v1::Source_IsValid(request.source())) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("source has the unknown value {}; use SOURCE_LOCAL or "
+                                 "SOURCE_LEADER",
+                                 static_cast<int>(request.source())));
+  }
+  if (request.source() == v1::SOURCE_LEADER && leader_.leader_id != config_.node_id) {
+    absl::Status status =
+        MakeError(ErrorReason::kNotController,
+                  fmt::format("the leader is {} at {}, and the stream was asked of the leader",
+                              leader_.leader_id.value_or(NodeId(-1)), leader_.leader_endpoint));
+    SetErrorFact(status, "leader_endpoint", leader_.leader_endpoint);
+    return status;
+  }
   if (subscriptions_.size() >= config_.max_subscriptions) {
     return MakeError(ErrorReason::kClassShed,
                      fmt::format("{} subscriptions are open, the most this controller takes",
@@ -99,7 +136,13 @@ SubscriptionId UpdatePublisher::Subscribe(TimePoint now, const v1::SubscribeRequ
   const SubscriptionId id = next_id_;
   ++next_id_;
   now_ = now;
-  if (absl::Status status = Validate(request); !status.ok()) {
+  absl::StatusOr<std::shared_ptr<const SubscriptionFilter>> filter =
+      SubscriptionFilter::Parse(request);
+  absl::Status status = Validate(request);
+  if (status.ok()) {
+    status = filter.ok() ? CheckRoomForFilter(*filter) : filter.status();
+  }
+  if (!status.ok()) {
     sink.Close(status);
     return id;
   }
@@ -110,6 +153,9 @@ SubscriptionId UpdatePublisher::Subscribe(TimePoint now, const v1::SubscribeRequ
   subscription.subscriber = request.subscriber_id();
   subscription.ahead_deadline = now + config_.ahead_timeout;
   subscription.wants_snapshot = !request.has_resume_from();
+  subscription.wants_leader = request.source() == v1::SOURCE_LEADER;
+  subscription.filter = *std::move(filter);
+  subscription.filter_changed = request.resume_filter_id() != IdOf(subscription.filter);
   if (request.has_resume_from()) {
     subscription.position = {Offset(request.resume_from().offset()),
                              Epoch(request.resume_from().epoch())};
@@ -138,7 +184,12 @@ void UpdatePublisher::OnReady(TimePoint now, SubscriptionId id) {
   Pump(now, *subscription);
 }
 
-void UpdatePublisher::OnClosed(SubscriptionId id) { subscriptions_.erase(id); }
+void UpdatePublisher::OnClosed(SubscriptionId id) {
+  if (const auto it = subscriptions_.find(id); it != subscriptions_.end()) {
+    Detach(*it->second);
+    subscriptions_.erase(it);
+  }
+}
 
 void UpdatePublisher::PumpAll(TimePoint now) {
   now_ = now;
@@ -173,6 +224,8 @@ void UpdatePublisher::Pump(TimePoint now, Subscription& subscription) {
   }
   if (!delivery.empty()) {
     Send(now, subscription, std::move(delivery));
+  } else if (subscription.phase == Subscription::Phase::kSnapshot) {
+    Pump(now, subscription);  // it fell off its ring just now, and begins anew
   }
 }
 
@@ -193,7 +246,7 @@ size_t UpdatePublisher::AddSnapshot(Subscription& subscription, Delivery& delive
   };
   while (true) {
     if (!subscription.chunk.has_value()) {
-      std::optional<std::string> chunk = subscription.chunker->Next();
+      std::optional<std::string> chunk = NextChunk(subscription);
       if (!chunk.has_value()) {
         break;
       }
@@ -208,6 +261,7 @@ size_t UpdatePublisher::AddSnapshot(Subscription& subscription, Delivery& delive
   *end.mutable_snapshot_end()->mutable_position() = ToPosition(subscription.snapshot_position);
   if (add(EncodeUpdate(end))) {
     subscription.chunker.reset();
+    subscription.filtered_chunker.reset();
     subscription.position = subscription.snapshot_position;
     BeginTail(subscription);
   }
@@ -251,7 +305,15 @@ size_t UpdatePublisher::AddCommits(Subscription& subscription, Delivery& deliver
   return bytes;
 }
 
+std::optional<std::string> UpdatePublisher::NextChunk(Subscription& subscription) {
+  return subscription.filtered_chunker.has_value() ? subscription.filtered_chunker->Next()
+                                                   : subscription.chunker->Next();
+}
+
 TailEntryPtr UpdatePublisher::NextEntry(Subscription& subscription) {
+  if (subscription.filtered != nullptr) {
+    return NextFilteredEntry(subscription);
+  }
   if (!subscription.backlog.empty()) {
     TailEntryPtr entry = std::move(subscription.backlog.front());
     subscription.backlog.pop_front();
@@ -279,24 +341,24 @@ void UpdatePublisher::Locate(Subscription& subscription) {
   if (image_ == nullptr) {
     return;  // this node does not yet know what is committed
   }
+  if (subscription.filter != nullptr) {
+    LocateFiltered(subscription);
+    return;
+  }
   if (subscription.wants_snapshot) {
     AddHello(subscription, image_position_, true);
     BeginSnapshot(subscription);
     return;
   }
-  switch (tail_.Locate(subscription.position)) {
+  const CommittedTail::Place place = tail_.Locate(subscription.position);
+  if (subscription.filter_changed && place != CommittedTail::Place::kAbove) {
+    ResetToSnapshot(subscription, v1::Reset::REASON_FILTER,
+                    "what the subscriber has was made with a filter");
+    return;
+  }
+  switch (place) {
     case CommittedTail::Place::kAbove:
-      if (KVORUM_MUTANT(R31)) {
-        AddHello(subscription, image_position_, true);
-        BeginSnapshot(subscription);
-        return;
-      }
-      if (leader_.leader_id == config_.node_id && !subscription.confirming_end) {
-        subscription.confirming_end = true;
-        log_.ConfirmCommittedEnd([this, id = subscription.id](absl::StatusOr<Offset> end) {
-          OnEndConfirmed(id, std::move(end));
-        });
-      }
+      LocateAbove(subscription);
       return;
     case CommittedTail::Place::kFound:
       AddHello(subscription, subscription.position, false);
@@ -312,11 +374,30 @@ void UpdatePublisher::Locate(Subscription& subscription) {
   }
 }
 
+// The subscriber has more than this node.
+void UpdatePublisher::LocateAbove(Subscription& subscription) {
+  if (KVORUM_MUTANT(R31)) {
+    AddHello(subscription, image_position_, true);
+    BeginSnapshot(subscription);
+    return;
+  }
+  if (leader_.leader_id == config_.node_id && !subscription.confirming_end) {
+    subscription.confirming_end = true;
+    log_.ConfirmCommittedEnd([this, id = subscription.id](absl::StatusOr<Offset> end) {
+      OnEndConfirmed(id, std::move(end));
+    });
+  }
+}
+
 void UpdatePublisher::BeginSnapshot(Subscription& subscription) {
   subscription.wants_snapshot = false;
   subscription.snapshot_position = image_position_;
-  subscription.chunker.emplace(image_, Audience::kSubscribers,
-                               config_.max_message_bytes / kChunksPerMessage);
+  const size_t max_bytes = config_.max_message_bytes / kChunksPerMessage;
+  if (subscription.filter != nullptr) {
+    subscription.filtered_chunker.emplace(image_, subscription.filter, max_bytes);
+  } else {
+    subscription.chunker.emplace(image_, Audience::kSubscribers, max_bytes);
+  }
   subscription.phase = Subscription::Phase::kSnapshot;
 }
 
@@ -398,7 +479,20 @@ void UpdatePublisher::AddHello(Subscription& subscription, OffsetAndEpoch start,
   hello.set_bookmark_interval_ms(static_cast<uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(config_.bookmark_interval).count()));
   hello.set_snapshot_follows(snapshot_follows);
+  hello.set_filter_id(IdOf(subscription.filter));
   subscription.preamble.push_back(EncodeUpdate(update));
+}
+
+absl::Status UpdatePublisher::TooSlow(const Subscription& subscription) const {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(config_.stall_timeout);
+  absl::Status status =
+      MakeError(ErrorReason::kClassShed,
+                fmt::format("slow consumer: nothing was taken for {} s; resume from the last "
+                            "position you have applied, {} (offset/epoch) at most",
+                            seconds.count(), subscription.position));
+  SetErrorFact(status, "sent_offset", std::to_string(subscription.position.offset.value()));
+  SetErrorFact(status, "sent_epoch", std::to_string(subscription.position.epoch.value()));
+  return status;
 }
 
 void UpdatePublisher::HandleTimer(TimePoint now) {
@@ -406,17 +500,13 @@ void UpdatePublisher::HandleTimer(TimePoint now) {
   if (now < next_tick_) {
     return;
   }
-  next_tick_ = subscriptions_.empty() ? kNever : now + config_.bookmark_interval;
+  DropUnusedFilters();
+  next_tick_ =
+      subscriptions_.empty() && filtered_.empty() ? kNever : now + config_.bookmark_interval;
   for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
     Subscription& subscription = *(it++)->second;  // may be closed below
     if (now >= subscription.stall_deadline) {
-      Close(subscription.id,
-            MakeError(
-                ErrorReason::kClassShed,
-                fmt::format("slow consumer: nothing was taken for {} s; resume from the last "
-                            "position you have applied",
-                            std::chrono::duration_cast<std::chrono::seconds>(config_.stall_timeout)
-                                .count())));
+      Close(subscription.id, TooSlow(subscription));
       continue;
     }
     if (now >= subscription.ahead_deadline &&
@@ -463,6 +553,7 @@ void UpdatePublisher::BeginShutdown(TimePoint now) {
 void UpdatePublisher::Close(SubscriptionId id, const absl::Status& status) {
   const auto it = subscriptions_.find(id);
   SubscriberSink* sink = it->second->sink;
+  Detach(*it->second);
   subscriptions_.erase(it);
   sink->Close(status);
 }

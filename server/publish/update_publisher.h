@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kvorum/v1/stream.pb.h"
 #include "server/base/ids.h"
@@ -12,6 +13,7 @@
 #include "server/metadata/metadata_image.h"
 #include "server/publish/committed_log.h"
 #include "server/publish/committed_tail.h"
+#include "server/publish/filtered_tail.h"
 #include "server/publish/subscriber_sink.h"
 #include "server/publish/subscription.h"
 
@@ -29,7 +31,11 @@ struct PublisherConfig {
   size_t tail_max_bytes = 64 << 20;
   size_t max_message_bytes = 128 << 10;
   size_t max_subscriptions = 10'000;
-  size_t log_read_bytes = 1 << 20;  // of one read of batches older than the ring
+  size_t log_read_bytes = 1 << 20;           // of one read of batches older than the ring
+  size_t max_filters = 1'000;                // different ones at a time
+  size_t filtered_tail_max_bytes = 1 << 20;  // of the ring of each
+  // The ring of a filter that nobody uses any more is kept for so long, for who comes back.
+  Duration filter_linger = std::chrono::seconds(30);
 };
 
 // What the leader's identity is right now, for bookmarks and hints.
@@ -77,6 +83,7 @@ class UpdatePublisher {
 
  private:
   absl::Status Validate(const v1::SubscribeRequest& request) const;
+  absl::Status CheckRoomForFilter(const std::shared_ptr<const SubscriptionFilter>& filter) const;
   void PumpAll(TimePoint now);
   void Pump(TimePoint now, Subscription& subscription);
   // Each adds to the message until it is full or nothing is left, and returns its bytes.
@@ -86,15 +93,26 @@ class UpdatePublisher {
   TailEntryPtr NextEntry(Subscription& subscription);
   void Send(TimePoint now, Subscription& subscription, Delivery delivery);
 
+  // What was committed since the last image, for each filter in use.
+  void FeedFiltered(const MetadataImage& image);
+  void LocateFiltered(Subscription& subscription);
+  void Attach(Subscription& subscription);
+  void Detach(Subscription& subscription);
+  void DropUnusedFilters();
+  TailEntryPtr NextFilteredEntry(Subscription& subscription);
+
   // Finds where the subscriber stands in this node's log, once the node has applied that far.
   void Locate(Subscription& subscription);
+  void LocateAbove(Subscription& subscription);
   void BeginSnapshot(Subscription& subscription);
+  static std::optional<std::string> NextChunk(Subscription& subscription);
   void ResetToSnapshot(Subscription& subscription, v1::Reset::Reason reason, std::string message);
   void BeginTail(Subscription& subscription);
   void StartLogRead(Subscription& subscription);
   void OnLogRead(SubscriptionId id, absl::StatusOr<std::vector<CommittedUpdate>> result);
   void OnEndConfirmed(SubscriptionId id, absl::StatusOr<Offset> end);
   void AddHello(Subscription& subscription, OffsetAndEpoch start, bool snapshot_follows);
+  absl::Status TooSlow(const Subscription& subscription) const;
   void GoAway(Subscription& subscription, std::string message);
   void Close(SubscriptionId id, const absl::Status& status);
 
@@ -106,6 +124,8 @@ class UpdatePublisher {
   CommittedTail tail_;
   std::shared_ptr<const MetadataImage> image_;  // null until the first OnImage
   OffsetAndEpoch image_position_;
+  std::map<uint64_t, std::unique_ptr<FilteredTail>> filtered_;  // by filter id
+  std::vector<CommittedUpdate> run_;  // since the last image, while filters are in use
   LeaderView leader_;
   std::map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions_;
   SubscriptionId next_id_{1};

@@ -73,6 +73,11 @@ class CommittedHistory {
                 std::make_shared<const std::string>(EncodeRecords(records))});
   }
 
+  CommittedUpdate AddRecords(const std::vector<v1::MetadataRecord>& records) {
+    return Add({end().offset, end().offset + static_cast<int64_t>(records.size()), epoch_,
+                std::make_shared<const std::string>(EncodeRecords(records))});
+  }
+
   void NextEpoch() { ++epoch_; }
   OffsetAndEpoch end() const { return {image_->provenance().end_offset, LastEpoch()}; }
   const std::shared_ptr<const MetadataImage>& image() const { return image_; }

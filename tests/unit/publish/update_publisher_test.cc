@@ -519,6 +519,7 @@ TEST_F(UpdatePublisherTest, EndsTheStreamOfASubscriberThatTakesNothing) {
   }
   EXPECT_EQ(ReasonOf(stalled), ErrorReason::kClassShed);
   EXPECT_EQ(stalled.closed->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(GetErrorFacts(*stalled.closed).contains("sent_offset"));
   EXPECT_FALSE(lively.closed.has_value());
   EXPECT_EQ(publisher().subscription_count(), 1u);
 }
