@@ -126,6 +126,27 @@ class MetadataCache::State {
     return "record of a kind that this client does not know; upgrade the client";
   }
 
+  // What a filtered stream no longer tells of.
+  void Forget(const v1::LeftScope& left) {
+    const auto name = names_.find(left.topic_id());
+    if (name == names_.end()) {
+      return;
+    }
+    if (!left.has_partition_index()) {
+      v1::RemoveTopicRecord whole;
+      whole.set_topic_id(left.topic_id());
+      whole.set_name(name->second);
+      ApplyRemoveTopic(whole);
+      return;
+    }
+    CachedTopic* topic = MutableTopic(left.topic_id());
+    if (const auto partition = topic->partitions.find(left.partition_index());
+        partition != topic->partitions.end()) {
+      digest_ -= HashPartition(topic->id, partition->first, partition->second);
+      topic->partitions.erase(partition);
+    }
+  }
+
   std::shared_ptr<const MetadataSnapshot> TakeSnapshot(const v1::Position& position) {
     auto snapshot = std::make_shared<MetadataSnapshot>();
     snapshot->position = position;
@@ -401,20 +422,32 @@ void MetadataCache::OnSnapshotEnd(const v1::Position& position) {
   state_ = std::move(incoming_);
   position_ = position;
   snapshot_is_stale_ = true;
+  position_changed_.notify_all();
 }
 
 std::optional<ApplyError> MetadataCache::OnCommit(const CommittedRecords& commit) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  int64_t offset = commit.from;
-  for (const v1::MetadataRecord& record : commit.records) {
-    if (Problem problem = state_->Apply(record)) {
-      return Refuse({offset, *std::move(problem)});
+  for (const v1::LeftScope& left : commit.left_scope) {
+    state_->Forget(left);
+  }
+  for (int i = 0; i < commit.records.size(); ++i) {
+    if (Problem problem = state_->Apply(commit.records[i])) {
+      return Refuse({commit.OffsetOf(i), *std::move(problem)});
     }
-    ++offset;
   }
   position_ = commit.to;
   snapshot_is_stale_ = true;
+  position_changed_.notify_all();
   return std::nullopt;
+}
+
+bool MetadataCache::AwaitPosition(const v1::Position& position,
+                                  std::chrono::milliseconds timeout) const {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return position_changed_.wait_for(lock, timeout, [&] {
+    return position_.generation() == position.generation() &&
+           position_.offset() >= position.offset();
+  });
 }
 
 void MetadataCache::OnBookmark(const v1::Bookmark& bookmark) {

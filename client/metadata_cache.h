@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -80,6 +82,10 @@ class MetadataCache : public MetadataListener {
   // copies the maps (topics and entries by pointer). After an error: the last one taken before.
   std::shared_ptr<const MetadataSnapshot> Snapshot() const;
 
+  // Waits until the cache has everything below `position`: with a write's position, to read what
+  // was written. False when that takes too long. Not on the watcher's thread.
+  bool AwaitPosition(const v1::Position& position, std::chrono::milliseconds timeout) const;
+
   v1::Position position() const;
   uint64_t digest() const;
   // Why the cache stopped; empty while it works.
@@ -98,6 +104,7 @@ class MetadataCache : public MetadataListener {
   std::optional<ApplyError> Refuse(ApplyError error);
 
   mutable std::mutex mutex_;  // guards all below
+  mutable std::condition_variable position_changed_;
   std::unique_ptr<State> state_;
   std::unique_ptr<State> incoming_;  // a snapshot on its way in
   v1::Position position_;

@@ -92,7 +92,7 @@ MetadataWatcher::MetadataWatcher(std::shared_ptr<Endpoints> endpoints,
                                  MetadataWatcherOptions options, MetadataListener& listener)
     : endpoints_(std::move(endpoints)),
       options_(std::move(options)),
-      assembler_(listener, options_.resume_from) {
+      assembler_(listener, options_.resume_from, options_.resume_filter_id) {
   status_.position = options_.resume_from;
 }
 
@@ -138,7 +138,8 @@ void MetadataWatcher::Run() {
   for (uint64_t skip = RandomSeed() % kMaxEndpoints; skip > 0; --skip) {
     endpoints_->Next();
   }
-  std::string endpoint = endpoints_->Next();
+  std::string endpoint =
+      options_.first_endpoint.empty() ? endpoints_->Next() : options_.first_endpoint;
   while (!stopping()) {
     const StreamEnd end = RunStream(endpoint);
     OnStreamEnd(end);
@@ -232,6 +233,9 @@ MetadataWatcher::StreamEnd MetadataWatcher::ClassifyStatus(const grpc::Status& s
     case v1::UNIMPLEMENTED_FIELD:
       end.fatal = true;
       break;
+    case v1::NOT_CONTROLLER:
+      end.go_to = error.leader_endpoint;
+      break;
     default:
       // The node's or the transport's trouble, or a broker epoch that is being renewed.
       break;
@@ -257,7 +261,10 @@ v1::SubscribeRequest MetadataWatcher::MakeRequest() const {
   request.set_subscriber_id(options_.subscriber_id);
   if (assembler_.position().has_value()) {
     *request.mutable_resume_from() = *assembler_.position();
+    request.set_resume_filter_id(assembler_.filter_id());
   }
+  *request.mutable_filter() = options_.filter;
+  request.set_source(options_.source);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (broker_id_.has_value()) {
     request.set_broker_id(*broker_id_);
@@ -271,6 +278,7 @@ void MetadataWatcher::PublishProgress(bool live) {
   status_.live = live;
   status_.node_id = assembler_.hello().node_id();
   status_.position = assembler_.position();
+  status_.filter_id = assembler_.filter_id();
   status_.counters = assembler_.counters();
 }
 

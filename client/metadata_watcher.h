@@ -23,6 +23,10 @@ struct MetadataWatcherOptions {
   std::string subscriber_id;  // for people, at most 256 bytes
   // Where to begin; absent: with a snapshot.
   std::optional<v1::Position> resume_from;
+  uint64_t resume_filter_id = 0;  // that it was reached with; see WatcherStatus
+  v1::SubscribeFilter filter;     // empty: everything
+  v1::Source source = v1::SOURCE_LOCAL;
+  std::string first_endpoint;  // tried first; empty: any, so that subscribers spread
   // How long a node may take to say Hello. Longer than a controller that is behind waits before it
   // says GoAway (3 s).
   std::chrono::milliseconds hello_timeout{4000};
@@ -35,6 +39,7 @@ struct WatcherStatus {
   std::string endpoint;  // that serves, or served last
   int32_t node_id = -1;
   std::optional<v1::Position> position;  // everything below has been handed to the listener
+  uint64_t filter_id = 0;                // names the filter it was reached with; 0: none
   StreamCounters counters;
   int64_t stream_count = 0;  // opened so far
   std::string last_error;    // why the last stream ended

@@ -76,7 +76,8 @@ StreamAssembler::Verdict StreamAssembler::OnHello(const v1::Hello& hello) {
 
 StreamAssembler::Verdict StreamAssembler::OnReset(const v1::Reset& reset) {
   ++counters_.resets;
-  may_go_back_ = reset.reason() != v1::Reset::REASON_COMPACTED;
+  may_go_back_ = reset.reason() == v1::Reset::REASON_DIVERGED ||
+                 reset.reason() == v1::Reset::REASON_GENERATION;
   state_ = State::kAwaitReset;
   next_part_ = 0;
   listener_.OnReset(reset);
@@ -113,6 +114,7 @@ StreamAssembler::Verdict StreamAssembler::OnSnapshotEnd(const v1::SnapshotEnd& e
   ++counters_.snapshots;
   listener_.OnSnapshotEnd(end.position());
   position_ = end.position();
+  filter_id_ = hello_.filter_id();
   may_go_back_ = false;
   state_ = State::kLive;
   return Verdict::kGoOn;
@@ -142,6 +144,8 @@ StreamAssembler::Verdict StreamAssembler::CheckCommitStart(const v1::Commit& com
   pending_.from = commit.from();
   pending_.to = commit.to();
   pending_.records.Clear();
+  pending_.offsets.clear();
+  pending_.left_scope.Clear();
   part_count_ = std::max<uint32_t>(commit.part_count(), 1);
   return Verdict::kGoOn;
 }
@@ -164,8 +168,16 @@ StreamAssembler::Verdict StreamAssembler::OnCommit(v1::Commit& commit) {
     return Malformed(
         fmt::format("commit at {} has more than {} records", commit.from(), kMaxRecordsPerCommit));
   }
+  if (!commit.offsets().empty() && commit.offsets_size() != commit.records_size()) {
+    return Malformed(fmt::format("commit at {} has {} records and {} offsets", commit.from(),
+                                 commit.records_size(), commit.offsets_size()));
+  }
   for (v1::MetadataRecord& record : *commit.mutable_records()) {
     pending_.records.Add(std::move(record));
+  }
+  pending_.offsets.insert(pending_.offsets.end(), commit.offsets().begin(), commit.offsets().end());
+  for (v1::LeftScope& left : *commit.mutable_left_scope()) {
+    pending_.left_scope.Add(std::move(left));
   }
   if (++next_part_ < part_count_) {
     return Verdict::kGoOn;

@@ -17,11 +17,18 @@ inline constexpr int kMaxRecordsPerCommit = 100'000;
 
 using Records = google::protobuf::RepeatedPtrField<v1::MetadataRecord>;
 
-// One committed batch, whole. Record i of it has the offset `from + i`.
+// One committed batch, whole; of a filtered stream what it lets through, of one batch or more.
 struct CommittedRecords {
   int64_t from = 0;
   v1::Position to;
   Records records;
+  std::vector<int64_t> offsets;  // of the records; empty: from, from + 1 and so on
+  // Of a stream by host: what it no longer tells of. Before `records` apply.
+  google::protobuf::RepeatedPtrField<v1::LeftScope> left_scope;
+
+  int64_t OffsetOf(int record) const {
+    return offsets.empty() ? from + record : offsets[static_cast<size_t>(record)];
+  }
 };
 
 // Why a listener could not apply what it was given, and the record's offset (-1: in a snapshot).
@@ -77,8 +84,10 @@ class StreamAssembler {
     kRefused,  // the listener could not apply a record: stop
   };
 
-  StreamAssembler(MetadataListener& listener, std::optional<v1::Position> position)
-      : listener_(listener), position_(std::move(position)) {}
+  // `filter_id`: of the stream that brought the listener to `position`.
+  StreamAssembler(MetadataListener& listener, std::optional<v1::Position> position,
+                  uint64_t filter_id = 0)
+      : listener_(listener), position_(std::move(position)), filter_id_(filter_id) {}
 
   // Before the first update of each stream.
   void OnStreamStart();
@@ -87,6 +96,8 @@ class StreamAssembler {
   // The listener's state: everything below. Absent: none yet.
   const std::optional<v1::Position>& position() const { return position_; }
   void ForgetPosition() { position_.reset(); }
+  // Names the filter that the listener's state was made with; 0: none.
+  uint64_t filter_id() const { return filter_id_; }
 
   bool live() const { return state_ == State::kLive; }
   const v1::Hello& hello() const { return hello_; }
@@ -116,6 +127,7 @@ class StreamAssembler {
 
   MetadataListener& listener_;
   std::optional<v1::Position> position_;
+  uint64_t filter_id_;
   State state_ = State::kAwaitHello;
   v1::Hello hello_;
   bool may_go_back_ = false;  // a Reset said that the position was on another branch

@@ -21,24 +21,31 @@ client::BrokerSessionOptions SessionOptions(int32_t id) {
   return options;
 }
 
-std::shared_ptr<client::Endpoints> StartingAt(const Cluster& cluster, int node) {
+std::shared_ptr<client::Endpoints> EndpointsOf(const Cluster& cluster) {
   std::vector<std::string> endpoints;
   for (int i = 0; i < cluster.size(); ++i) {
-    endpoints.push_back(cluster.endpoint((node + i) % cluster.size()));
+    endpoints.push_back(cluster.endpoint(i));
   }
   return std::make_shared<client::Endpoints>(std::move(endpoints));
+}
+
+client::MetadataWatcherOptions WatcherOptions(const Cluster& cluster, int node) {
+  client::MetadataWatcherOptions options;
+  options.first_endpoint = cluster.endpoint(node);
+  return options;
 }
 
 }  // namespace
 
 LiveBroker::LiveBroker(const Cluster& cluster, int32_t id, int node)
     : id_(id),
-      client_(StartingAt(cluster, node)),
+      client_(EndpointsOf(cluster)),
       session_(client_, SessionOptions(id),
                [this](int64_t epoch) { watcher_->SetBroker(id_, epoch); }),
+      // Noted before anybody can hear of it.
+      listener_(cache_, session_, [this] { applied_.store(cache_.position().offset()); }),
       watcher_(std::make_unique<client::MetadataWatcher>(
-          StartingAt(cluster, node), client::MetadataWatcherOptions(),
-          static_cast<client::MetadataListener&>(*this))) {}
+          EndpointsOf(cluster), WatcherOptions(cluster, node), listener_)) {}
 
 LiveBroker::~LiveBroker() { Stop(); }
 
@@ -51,24 +58,6 @@ bool LiveBroker::Start() {
 void LiveBroker::Stop() {
   session_.Stop();
   watcher_->Stop();
-}
-
-void LiveBroker::OnSnapshotEnd(const v1::Position& position) {
-  cache_.OnSnapshotEnd(position);
-  OnApplied(position.offset());
-}
-
-std::optional<client::ApplyError> LiveBroker::OnCommit(const client::CommittedRecords& commit) {
-  std::optional<client::ApplyError> error = cache_.OnCommit(commit);
-  if (!error.has_value()) {
-    OnApplied(commit.to.offset());
-  }
-  return error;
-}
-
-void LiveBroker::OnApplied(int64_t offset) {
-  applied_.store(offset);  // before anybody can hear of it
-  session_.SetApplied(offset);
 }
 
 }  // namespace kvorum::testing

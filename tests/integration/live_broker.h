@@ -3,9 +3,9 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
+#include "client/acknowledging_listener.h"
 #include "client/broker_session.h"
 #include "client/controller_client.h"
 #include "client/metadata_cache.h"
@@ -17,11 +17,11 @@ namespace kvorum::testing {
 // A broker inside the test's process, made of the client library as any broker would make itself:
 // what it has applied can be looked at the moment an answer arrives. Owned by a test; public
 // methods are thread-safe, Start and Stop excepted.
-class LiveBroker : private client::MetadataListener {
+class LiveBroker {
  public:
   // Subscribes to `node` first, and to the others when that one is gone.
   LiveBroker(const Cluster& cluster, int32_t id, int node);
-  ~LiveBroker() override;
+  ~LiveBroker();
 
   bool Start();  // true: registered and unfenced
   void Stop();
@@ -34,21 +34,12 @@ class LiveBroker : private client::MetadataListener {
   client::BrokerSessionStatus session() const { return session_.status(); }
 
  private:
-  void OnReset(const v1::Reset& reset) override { cache_.OnReset(reset); }
-  void OnSnapshotBegin() override { cache_.OnSnapshotBegin(); }
-  std::optional<client::ApplyError> OnSnapshotRecords(const client::Records& records) override {
-    return cache_.OnSnapshotRecords(records);
-  }
-  void OnSnapshotEnd(const v1::Position& position) override;
-  std::optional<client::ApplyError> OnCommit(const client::CommittedRecords& commit) override;
-  void OnBookmark(const v1::Bookmark& bookmark) override { cache_.OnBookmark(bookmark); }
-  void OnApplied(int64_t offset);
-
   const int32_t id_;
   client::ControllerClient client_;
   client::MetadataCache cache_;
   client::BrokerSession session_;
   std::atomic<int64_t> applied_{0};
+  client::AcknowledgingListener listener_;
   std::unique_ptr<client::MetadataWatcher> watcher_;
 };
 

@@ -208,6 +208,36 @@ TEST(PropagationTest, APositionThatIsNotInTheLogIsRefusedByName) {
   EXPECT_EQ(reason_for([](auto& p) { p.set_offset(-1); }), v1::INVALID_REQUEST);
 }
 
+TEST(PropagationTest, ABrokerInPythonIsWaitedForAcrossADeathOfTheLeader) {
+  Cluster cluster;
+  cluster.StartAll();
+  ASSERT_GE(cluster.WaitForLeader(), 0);
+  const std::string log = cluster.path() + "/broker.py.log";
+  Process broker({"/usr/bin/python3", KVORUM_EXAMPLES_DIR "/broker.py", "--id", "9", "--endpoints",
+                  cluster.endpoints(), "--until", "end"},
+                 log);
+  const auto client = cluster.MakeClient();
+  const auto serves = [&] {
+    const auto answer = client->ListBrokers({});
+    return answer.ok() && answer->brokers_size() == 1 && !answer->brokers(0).fenced();
+  };
+  ASSERT_TRUE(Eventually([&] { return serves() || !broker.is_running(); })) << ReadFile(log);
+  if (!broker.is_running() && broker.Wait() == 77) {
+    GTEST_SKIP() << ReadFile(log);
+  }
+  cluster.Kill(cluster.WaitForLeader());
+  ASSERT_GE(cluster.WaitForLeader(), 0);
+  ASSERT_TRUE(PutUntilAcknowledged(*client, "middle", "v").ok());
+  const auto last = client->PutEntry(WaitingPut("end", seconds(9)));
+  ASSERT_TRUE(last.ok()) << client::ToText(last.error());
+  const v1::Propagation& propagation = last->header().propagation();
+  EXPECT_EQ(propagation.outcome(), v1::Propagation::OUTCOME_APPLIED)
+      << propagation.ShortDebugString() << ReadFile(log);
+  ASSERT_EQ(propagation.brokers_size(), 1);
+  EXPECT_EQ(propagation.brokers(0).broker_id(), 9);
+  EXPECT_EQ(broker.Wait(), 0) << ReadFile(log);
+}
+
 TEST(PropagationTest, TheCommandLineWaitsAndShowsWhoLags) {
   Cluster cluster(QuietOptions());
   cluster.StartAll();
