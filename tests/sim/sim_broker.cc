@@ -222,6 +222,8 @@ void SimBroker::OnStreamMessage(const std::string& bytes) {
                id_);
   for (const v1::MetadataUpdate& update : response.updates()) {
     stream_checker_->OnUpdate(update);
+    Offset& applied = world_.applied_by_broker[id_];
+    applied = std::max(applied, applied_end());
     if (update.has_go_away()) {
       stream_hint_ = SimController::ParseClientEndpoint(update.go_away().hint());
     }

@@ -96,6 +96,10 @@ v1::PutEntryRequest SimClient::DrawPut() {
   std::string value = fmt::format("{}/{}/", actor_, ++operations_);
   value.resize(value.size() + random_.Below(world_.options.workload.max_value_bytes), 'x');
   put.set_value(std::move(value));
+  if (random_.OneIn(1, 6)) {
+    put.mutable_options()->set_wait(v1::WAIT_APPLIED_BY_ALL);
+    put.mutable_options()->mutable_wait_timeout()->set_seconds(1);
+  }
   return put;
 }
 

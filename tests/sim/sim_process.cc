@@ -108,6 +108,42 @@ void SimProcess::Send(raft::SendRequest request) {
   world_.network->SendRequest(id_, std::move(request));
 }
 
+// Lost where the link is cut at either end of the way; the caller then hears of it in time.
+bool SimProcess::SendReadBarrier(const raft::Voter& leader, v1::ReadBarrierRequest request,
+                                 BarrierDone done) {
+  constexpr Duration kTimeout = std::chrono::seconds(1);
+  auto once =
+      [&world = world_, id = id_, done = std::move(done),
+       is_done = std::make_shared<bool>(false)](absl::StatusOr<v1::ReadBarrierResponse> response) {
+        if (world.FindProcess(id) != nullptr && !std::exchange(*is_done, true)) {
+          done(std::move(response));
+        }
+      };
+  world_.queue.After(kTimeout, [once] { once(absl::DeadlineExceededError("no barrier")); });
+  const NetworkFaults& faults = world_.network_faults;
+  const NodeId to = leader.key.node_id;
+  const Duration back = DrawBetween(random_, faults.min_delay, faults.max_delay);
+  world_.queue.After(
+      DrawBetween(random_, faults.min_delay, faults.max_delay),
+      [&world = world_, from = id_.node, to, back, once, request = std::move(request)] {
+        SimProcess* receiver = world.RunningOn(to);
+        if (receiver == nullptr || world.network->IsCut(from, to)) {
+          return;
+        }
+        receiver->Post([&world, receiver, from, to, back, once, request](Now now) {
+          receiver->node().HandleReadBarrier(
+              now, request,
+              [&world, from, to, back, once](absl::StatusOr<v1::ReadBarrierResponse> response) {
+                if (!world.network->IsCut(to, from)) {
+                  world.queue.After(back,
+                                    [once, response = std::move(response)] { once(response); });
+                }
+              });
+        });
+      });
+  return true;
+}
+
 void SimProcess::ScheduleTurn() {
   if (!in_turn_) {
     ScheduleTurnAt(world_.queue.now() + DrawBetween(random_, {}, world_.options.max_turn_delay));

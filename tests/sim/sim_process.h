@@ -47,6 +47,8 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   void OnReadiness(bool) override {}
   // PeerTransport.
   void Send(raft::SendRequest request) override;
+  bool SendReadBarrier(const raft::Voter& leader, v1::ReadBarrierRequest request,
+                       BarrierDone done) override;
 
   // Client commands: wait while the node does not accept them.
   void PostCommand(std::function<void(Now)> task);

@@ -49,6 +49,8 @@ struct World {
   uint64_t generation = 1;
   uint64_t streams_opened = 0;
   std::map<NodeId, std::unique_ptr<SimController>> controllers;
+  // Ghost state: how far each broker ever was, whatever it has told.
+  std::map<int32_t, Offset> applied_by_broker;
   SimNetwork* network = nullptr;
   Checks* checks = nullptr;
 

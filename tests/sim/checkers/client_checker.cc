@@ -172,7 +172,12 @@ void ClientChecker::OnWriteAnswered(const SimProcess& process, const controller:
                                     const absl::StatusOr<controller::CommandReply>& answer) {
   world_.checks->SyncCommits(process);
   if (answer.ok()) {
-    std::visit([&](const auto& reply) { CheckHeader(process, reply.header()); }, *answer);
+    std::visit(
+        [&](const auto& reply) {
+          CheckHeader(process, reply.header());
+          CheckPropagation(process, reply.header().propagation());
+        },
+        *answer);
     std::visit(AckChecker(world_.ghost.index(), *answer, committed_before), command);
     const Offset applied = process.node().committed_image()->provenance().end_offset;
     acknowledged_end_ = std::max(acknowledged_end_, applied);
@@ -183,6 +188,30 @@ void ClientChecker::OnWriteAnswered(const SimProcess& process, const controller:
                answer.status().ToString());
   if (info.outcome == Outcome::kNotExecuted) {
     OnWriteRefused(command);
+  }
+}
+
+void ClientChecker::CheckPropagation(const SimProcess& process,
+                                     const v1::Propagation& propagation) const {
+  const Offset end(propagation.position().offset());
+  const auto has_applied = [&](int32_t broker) {
+    const auto applied = world_.applied_by_broker.find(broker);
+    return applied != world_.applied_by_broker.end() && applied->second >= end;
+  };
+  for (const v1::Propagation::BrokerStatus& status : propagation.brokers()) {
+    KVORUM_CHECK(status.state() != v1::Propagation::BrokerStatus::STATE_APPLIED ||
+                     has_applied(status.broker_id()),
+                 "invariant 41 PropagationTrue: {} says that broker {} has applied {}",
+                 process.id(), status.broker_id(), end);
+  }
+  if (propagation.outcome() != v1::Propagation::OUTCOME_APPLIED) {
+    return;
+  }
+  for (const auto& [id, broker] : process.node().committed_image()->brokers().brokers) {
+    KVORUM_CHECK(broker->is_fenced || has_applied(id.value()),
+                 "invariant 41 PropagationTrue: {} says that all have applied {}, and broker {} "
+                 "serves and has not",
+                 process.id(), end, id);
   }
 }
 

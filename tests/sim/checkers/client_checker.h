@@ -34,6 +34,9 @@ class ClientChecker {
 
  private:
   void CheckHeader(const SimProcess& process, const v1::ResponseHeader& header) const;
+  // Invariant 41 PropagationTrue: who is said to have applied a write has, and who serves has been
+  // waited for.
+  void CheckPropagation(const SimProcess& process, const v1::Propagation& propagation) const;
   void CheckMissingKey(const SimProcess& process, const v1::GetEntryRequest& request,
                        Offset floor) const;
   template <typename Request, typename Response>
