@@ -28,7 +28,8 @@ const v1::ReadOptions& OptionsOf(const controller::Query& query) {
 
 // Answered also with what only the active controller knows, however new the metadata is elsewhere.
 bool NeedsSoftState(const controller::Query& query) {
-  return std::holds_alternative<v1::ListBrokersRequest>(query);
+  return std::holds_alternative<v1::ListBrokersRequest>(query) ||
+         std::holds_alternative<v1::GetBrokerRequest>(query);
 }
 
 bool IsForReplica(const v1::RaftRequestHeader& header, const raft::RaftConfig& config) {

@@ -51,7 +51,7 @@ bool FilteredTail::IsTopicInScope(const MetadataImage& image, const Uuid& id) co
 
 bool FilteredTail::IsPartitionInScope(const MetadataImage& image, const PartitionKey& key) const {
   const Topic* topic = image.topics().Find(key.topic_id);
-  return topic != nullptr && topic->partitions.Find(key.index) != nullptr &&
+  return topic != nullptr && topic->partitions.Find(key.index).has_value() &&
          filter_->WantsTopic(*topic) && filter_->HostsPartition(*topic, key.index);
 }
 

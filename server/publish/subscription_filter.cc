@@ -190,8 +190,8 @@ bool SubscriptionFilter::HostsPartition(const Topic& topic, int32_t index) const
   if (!host_.has_value()) {
     return true;
   }
-  const Partition* partition = topic.partitions.Find(index);
-  return partition != nullptr && HasReplicaOn(*partition, *host_);
+  const std::optional<Partition> partition = topic.partitions.Find(index);
+  return partition.has_value() && HasReplicaOn(*partition, *host_);
 }
 
 bool SubscriptionFilter::HostsAnyOf(const Topic& topic) const {

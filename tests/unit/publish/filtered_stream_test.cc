@@ -498,7 +498,7 @@ TEST_F(FilteredStreamTest, ManyFiltersOverARandomHistory) {
           PartitionRecord(ids[which], index, {static_cast<int32_t>(random.Below(3)) + 1}));
     } else {
       const size_t index = random.Below(epochs[which].size());
-      const auto& partition =
+      const Partition partition =
           *history.image()->topics().Find(ids[which])->partitions.Find(static_cast<int32_t>(index));
       records.push_back(PartitionChange(ids[which], static_cast<int32_t>(index),
                                         {partition.replicas.front().value()},
