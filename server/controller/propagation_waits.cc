@@ -12,6 +12,12 @@ using BrokerStatus = v1::Propagation::BrokerStatus;
 constexpr Offset kLowest{-1};
 constexpr Offset kHighest{std::numeric_limits<int64_t>::max()};
 
+// One in controlled shutdown does: it must not lead, but its clients are still there.
+bool Serves(const BrokersImage& brokers, BrokerId id) {
+  const Broker* broker = brokers.Find(id);
+  return broker != nullptr && !broker->is_fenced;
+}
+
 void AddIfWaitedFor(const BrokersImage& brokers, const auto& is_waited_for,
                     std::vector<BrokerId>& found) {
   for (const auto& [id, broker] : brokers.brokers) {
@@ -26,7 +32,7 @@ void AddIfWaitedFor(const BrokersImage& brokers, const auto& is_waited_for,
 bool PropagationWaits::IsWaitedFor(const View& view, BrokerId broker) {
   // Fenced in the plan only: it serves until that is committed. Unfenced in the plan only: it will
   // serve without another look at what it has applied.
-  return view.committed.IsActive(broker) || view.latest.IsActive(broker) ||
+  return Serves(view.committed, broker) || Serves(view.latest, broker) ||
          view.sessions.IsComingBack(broker);
 }
 

@@ -56,6 +56,10 @@ void FenceChecker::CheckFence(const SimProcess& process, int32_t broker) const {
   const auto active = active_since_.find(node);
   KVORUM_CHECK(active != active_since_.end(), "invariant 34 FenceJustified: {} is not active",
                process.id());
+  const Broker* known = process.node().committed_image()->brokers().Find(BrokerId(broker));
+  if (known != nullptr && known->in_controlled_shutdown) {
+    return;  // it asked for this some heartbeats ago
+  }
   TimePoint since = active->second;
   const auto contact = contacts_.find({node, broker});
   if (contact != contacts_.end()) {

@@ -161,6 +161,7 @@ class FilteredStreamTest : public PublisherFixture {
     v1::MetadataRecord record;
     record.mutable_topic()->set_topic_id(id.ToBytes());
     record.mutable_topic()->set_name(name);
+    record.mutable_topic()->set_min_insync_replicas(1);
     return record;
   }
   static v1::MetadataRecord RemoveTopic(const Uuid& id, const std::string& name) {
