@@ -40,7 +40,7 @@ std::string LeaderEndpoint(const v1::DescribeQuorumResponse& quorum) {
   return "";
 }
 
-// The one replica of that node in `replicas`; nullptr: none, or several disks of it.
+// The replica of that node in `replicas`, of several disks of it the one heard last; nullptr: none.
 template <typename Replicas>
 const v1::ReplicaStatus* FindReplica(const Replicas& replicas, const ChangeArgs& args) {
   const v1::ReplicaStatus* found = nullptr;
@@ -48,10 +48,11 @@ const v1::ReplicaStatus* FindReplica(const Replicas& replicas, const ChangeArgs&
     const bool is_wanted =
         replica.node_id() == args.node_id &&
         (args.directory_id.empty() || replica.directory_id() == args.directory_id);
-    if (is_wanted && found != nullptr) {
-      return nullptr;
-    }
-    found = is_wanted ? &replica : found;
+    // A disk that was replaced is remembered for a while.
+    const bool is_newer = found == nullptr || found->last_fetch_age_ms() < 0 ||
+                          (replica.last_fetch_age_ms() >= 0 &&
+                           replica.last_fetch_age_ms() < found->last_fetch_age_ms());
+    found = is_wanted && is_newer ? &replica : found;
   }
   return found;
 }
@@ -167,7 +168,7 @@ ExitCode AddVoter(const CommandContext& context, const ChangeArgs& args) {
       if (replica == nullptr) {
         CallError error = LocalError(
             grpc::StatusCode::FAILED_PRECONDITION,
-            fmt::format("the leader hears no single observer of node {}; is it running, with this "
+            fmt::format("the leader hears no observer of node {}; is it running, with this "
                         "quorum's controllers in quorum-bootstrap-servers? Or name its disk with "
                         "--directory-id",
                         args.node_id));
@@ -250,7 +251,7 @@ void AddQuorumChangeCommands(CLI::App& quorum, CommandContext& context) {
                   "host:port where the other controllers reach it")
       ->required();
   add->add_option("--directory-id", args->directory_id,
-                  "Of its disk; else that of the one observer with this node id");
+                  "Of its disk; else that of the observer with this node id");
   add->callback(
       [&context, args] { context.action = [&context, args] { return AddVoter(context, *args); }; });
   CLI::App* remove =

@@ -134,6 +134,10 @@ void AppendVoters(RaftState& state, VoterChange& change) {
                               state.now.wall_ms, state.config.encode_voters(next),
                               state.log.chain()));
   AppendToLog(state, std::move(batches));
+  if (change.kind == VoterChangeKind::kRemove) {
+    // An observer from here on, known as one when it fetches; one that is gone leaves nothing.
+    std::get<Leader>(state.role).progress.erase(change.voter.key);
+  }
   WakeFetches(state,
               [&](const WaitingFetch& fetch) { return fetch.fetch_offset < state.log.end(); });
   MaybeAdvanceHighWatermark(state);

@@ -241,6 +241,7 @@ TEST_F(Kip853ChangeTest, ARemovalIsCommittedByThoseWhoStay) {
   Commit();
   const ChangeToken remove = node.Change(VoterChangeKind::kRemove, VoterOf(3));
   EXPECT_EQ(node.core().voters(), VotersUpTo(2));
+  EXPECT_THAT(node.Describe().replicas, SizeIs(2)) << "nothing is left of one that is gone";
   node.Receive(node.FetchFrom(3));
   EXPECT_FALSE(node.TakeChange(remove).has_value()) << "3 is an observer now";
   node.Receive(node.FetchFrom(2));
