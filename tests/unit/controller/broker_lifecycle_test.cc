@@ -113,6 +113,22 @@ TEST_F(BrokerLifecycleTest, ABrokerInControlledShutdownStaysInItAndIsNotUnfenced
   EXPECT_EQ(Now(0).leader, BrokerId(2));
 }
 
+TEST_F(BrokerLifecycleTest, AWriteThatWaitsForAllWaitsForOneThatShutsDownToo) {
+  Activate();
+  const int64_t first = RegisterUnfenced(1);
+  const int64_t second = RegisterUnfenced(2);
+  CreateTopic({{1, 2}});
+  EXPECT_TRUE(Goodbye(1, first).in_controlled_shutdown());
+  v1::PutEntryRequest put = Put("k");
+  put.mutable_options()->set_wait(v1::WAIT_APPLIED_BY_ALL);
+  const CommandHeard heard = Submit(put);
+  CommitAll();
+  Beat(2, second, log.log_end_offset());
+  EXPECT_TRUE(heard->is_waiting()) << "1 serves its clients still";
+  Beat(1, first, log.log_end_offset());
+  EXPECT_TRUE(heard->is_ok()) << heard->status();
+}
+
 TEST_F(BrokerLifecycleTest, ANewControllerGoesOnWithAControlledShutdown) {
   Activate();
   const int64_t first = RegisterUnfenced(1);
