@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "storage/log_verifier.h"
 #include "storage/types/big_endian.h"
 
@@ -197,6 +198,9 @@ void SetLogEnd(const BatchEnd& end, GuardState& guard) {
 }
 
 void Reconcile(RecoveredState& recovered, GuardState& guard) {
+  if (KVORUM_MUTANT(GuardIgnored)) {
+    return;
+  }
   const std::optional<std::string> lost_vote = FindLostVote(recovered.quorum_state, guard);
   std::optional<std::string> loss = FindLoss(recovered, guard);
   if (lost_vote.has_value()) {

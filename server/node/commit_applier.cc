@@ -49,7 +49,9 @@ void CommitApplier::Apply(const std::vector<RecordBatch>& batches) {
   for (const RecordBatch& batch : batches) {
     KVORUM_CHECK(batch.base_offset == provenance.end_offset, "batch at {} after {}",
                  batch.base_offset, provenance.end_offset);
-    const bool is_skipped = KVORUM_MUTANT(R12) && batches.size() > 1 && &batch == &batches.back();
+    const bool is_skipped =
+        (KVORUM_MUTANT(R12) && batches.size() > 1 && &batch == &batches.back()) ||
+        (KVORUM_MUTANT(R47) && batch.chain_hash % 64 == 0);
     if (!batch.is_control && !is_skipped) {
       Replay(batch, delta);
     }

@@ -106,6 +106,9 @@ class Node::SnapshotTarget : public SnapshotOwner {
     node_.applier_.ResetTo(std::move(image), chain_hash);
     node_.OnApplied(now);
     node_.is_apply_due_ = true;
+    if (KVORUM_MUTANT(ApplyAhead)) {
+      node_.ApplyCommitted(now);
+    }
   }
   void OnStorageError(const absl::Status& status) override { node_.executor_.Fail(status); }
 
@@ -627,6 +630,7 @@ void Node::MaybeFinishDraining(Now now) {
   is_raft_stopping_ = true;
   Step(now, raft::BeginShutdown{});
   FailWaitingQueries(ShuttingDown());
+  snapshots_.FailWaiting(ShuttingDown());
 }
 
 bool Node::is_shut_down() const {

@@ -8,6 +8,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/metadata/image_writer.h"
 #include "server/metadata/record_codec.h"
 
@@ -48,7 +49,7 @@ void Snapshots::ReadNextChunk(const std::shared_ptr<Loading>& loading) {
 
 void Snapshots::OnChunk(Now now, const std::shared_ptr<Loading>& loading,
                         absl::StatusOr<std::string> chunk) {
-  if (loading != loading_) {
+  if (loading != loading_ && !KVORUM_MUTANT(R10)) {
     return;  // a newer one replaced it
   }
   if (!chunk.ok()) {
@@ -105,7 +106,8 @@ Offset Snapshots::newest_end() const {
 }
 
 TimePoint Snapshots::NextDeadline() const {
-  const bool is_waiting = !is_making_ && !is_loading() && applied_bytes_ > snapshot_bytes_;
+  const bool is_waiting =
+      !is_making_ && !is_held_up_ && !is_loading() && applied_bytes_ > snapshot_bytes_;
   return is_waiting && last_made_ != kNever ? last_made_ + config_.max_interval : kNever;
 }
 
@@ -115,10 +117,12 @@ void Snapshots::MaybeMake(Now now, const std::shared_ptr<const MetadataImage>& i
   if (last_made_ == kNever && bytes > 0) {
     last_made_ = now.now;
   }
+  is_held_up_ = false;
   const bool is_due = bytes >= config_.max_log_bytes || (bytes > 0 && now.now >= NextDeadline());
   if (is_due && !is_making_) {
     Start(now, image, chain_hash);
   }
+  is_held_up_ = is_due && !is_making_;
 }
 
 void Snapshots::Make(Now now, const std::shared_ptr<const MetadataImage>& image,
@@ -153,6 +157,12 @@ void Snapshots::Start(Now now, const std::shared_ptr<const MetadataImage>& image
   SnapshotManifest manifest = ports_.core.MakeManifest(end, chain_hash);
   manifest.last_append_time_ms = image->provenance().append_time_ms;
   manifest.state_hash = image->StateHash();
+  if (KVORUM_MUTANT(R08)) {
+    ports_.owner.StepRaft(now, raft::MoveLogStart{end.offset});
+  }
+  if (KVORUM_MUTANT(R09)) {
+    manifest.id.offset = manifest.id.offset - 1;
+  }
   const auto chunker =
       std::make_shared<ImageChunker>(image, Audience::kControllers, config_.chunk_bytes);
   ports_.storage.WriteSnapshot(
@@ -176,6 +186,12 @@ void Snapshots::OnMade(Now now, int64_t applied_bytes, absl::StatusOr<SnapshotMa
     done(made);
   }
   MoveLogStart(now);
+}
+
+void Snapshots::FailWaiting(const absl::Status& status) {
+  for (const Done& done : std::exchange(waiting_, {})) {
+    done(status);
+  }
 }
 
 int64_t Snapshots::LogBytesSince(Offset offset) const {
@@ -206,7 +222,7 @@ void Snapshots::MoveLogStart(Now now) {
     bytes -= oldest.size_bytes;
     ++kept_from;
   }
-  if (kept_from == 0) {
+  if (kept_from == 0 || KVORUM_MUTANT(RetentionNever)) {
     return;
   }
   const Offset start = snapshots[kept_from].id.offset;

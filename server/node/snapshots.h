@@ -66,6 +66,8 @@ class Snapshots {
   void Make(Now now, const std::shared_ptr<const MetadataImage>& image, uint64_t chain_hash,
             Done done);
   bool is_making() const { return is_making_; }
+  // The node stops: who waits for one is told so.
+  void FailWaiting(const absl::Status& status);
   TimePoint NextDeadline() const;
 
  private:
@@ -86,6 +88,7 @@ class Snapshots {
 
   std::shared_ptr<Loading> loading_;
   bool is_making_ = false;
+  bool is_held_up_ = false;  // due, but the own disk is behind what is applied: its writes decide
   std::vector<Done> waiting_;
   int64_t applied_bytes_ = 0;              // of log batches, since the start of the process
   int64_t snapshot_bytes_ = 0;             // of those, contained in the newest snapshot

@@ -358,6 +358,11 @@ void UpdatePublisher::Locate(Subscription& subscription) {
   }
   switch (place) {
     case CommittedTail::Place::kAbove:
+      if (KVORUM_MUTANT(R33)) {
+        AddHello(subscription, subscription.position, false);
+        BeginTail(subscription);
+        return;
+      }
       LocateAbove(subscription);
       return;
     case CommittedTail::Place::kFound:

@@ -27,7 +27,7 @@ bool IsLogUpToDate(const RaftState& state, const VoteRequest& request) {
 
 // consensus.md §1.4, left column. Before the role is asked: a vote is given once per epoch.
 bool GrantsVote(const RaftState& state, const VoteRequest& request) {
-  if (state.is_quarantined) {
+  if (state.is_quarantined && !KVORUM_MUTANT(QuarantineVotes)) {
     return false;  // what it acknowledged before may be missing from the log it would compare
   }
   const bool may_vote = std::visit(

@@ -167,7 +167,7 @@ void OnFetchRequest(RaftState& state, RequestToken token, const FetchRequest& re
     return;
   }
   ReplicaProgress* progress = ProgressOf(state, replica);
-  if (progress != nullptr && request.is_quarantined) {
+  if (progress != nullptr && request.is_quarantined && !KVORUM_MUTANT(QuarantineCounts)) {
     // Its word counts for nothing; nor does what it said before its disk forgot.
     *progress = ReplicaProgress();
     progress = nullptr;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/base/overloaded.h"
 
 namespace kvorum::raft {
@@ -61,7 +62,7 @@ RaftState::RaftState(RaftConfig raft_config, const RecoveredState& recovered, Ra
       voted_key(recovered.quorum_state.voted_key),
       log(recovered, GenesisChainHash(config.cluster_id)),
       voters(config.bootstrap_voters),
-      is_quarantined(recovered.quarantine.has_value()),
+      is_quarantined(recovered.quarantine.has_value() && !KVORUM_MUTANT(QuarantineForgotten)),
       submitted(recovered.quorum_state) {
   CheckConfig(config);
   // Storage refuses such a directory (consensus.md §1.3 rule 2): the votes were lost.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/raft/fetch_answer.h"
 #include "server/raft/fetching.h"
 #include "server/raft/outbox.h"
@@ -225,7 +226,7 @@ void InstallRecoveredSnapshot(RaftState& state) {
   }
   const SnapshotManifest newest = state.snapshots.back();
   // Epochs first: a longer log of an older epoch is not newer (consensus.md §3.6).
-  if (!IsUpToDate(state.log.end_position(), newest.id)) {
+  if (!IsUpToDate(state.log.end_position(), newest.id) && !KVORUM_MUTANT(R13)) {
     InstallSnapshot(state, newest);
   }
 }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "server/base/check.h"
+#include "server/base/crc32c.h"
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
 #include "storage/log_verifier.h"
@@ -14,10 +16,17 @@
 
 namespace kvorum {
 
+void MemorySnapshot::Add(std::string chunk) {
+  CountChunk(chunk, manifest);
+  chunk_crcs.push_back(Crc32c(chunk));
+  chunks.push_back(std::move(chunk));
+}
+
 MemoryDisk::MemoryDisk(std::string cluster_id)
     : cluster_id_(std::move(cluster_id)),
       start_(EmptyLogEnd(cluster_id_)),
-      guard_(NewGuard(cluster_id_, ReplicaKey())) {}
+      guard_(NewGuard(cluster_id_, ReplicaKey())),
+      older_guard_(guard_) {}
 
 BatchEnd MemoryDisk::end() const {
   return batches_.empty() ? start_ : EndOf(batches_.rbegin()->second);
@@ -93,6 +102,7 @@ absl::Status MemoryDisk::Apply(const StorageWrite& write) {
   if (write.log_start.has_value()) {
     MoveStart(*write.log_start);
   }
+  LowerGuard();
   Append(write);
   KVORUM_CHECK(
       end().epoch == Epoch(0) || (quorum_state_.has_value() && end().epoch <= quorum_state_->epoch),
@@ -101,21 +111,38 @@ absl::Status MemoryDisk::Apply(const StorageWrite& write) {
   return absl::OkStatus();
 }
 
+void MemoryDisk::WriteGuard(GuardState guard) {
+  if (guard_ != guard) {
+    older_guard_ = std::exchange(guard_, std::move(guard));
+  }
+}
+
+// As before the log becomes shorter: a write of its own.
+void MemoryDisk::LowerGuard() {
+  if (guard_.has_value() && guard_->log_end > end_offset()) {
+    GuardState lowered = *guard_;
+    SetLogEnd(end(), lowered);
+    WriteGuard(std::move(lowered));
+  }
+}
+
 void MemoryDisk::UpdateGuard(const StorageWrite& write) {
   if (!guard_.has_value()) {
     return;
   }
+  GuardState guard = *guard_;
   if (write.quorum_state.has_value()) {
-    SetVote(*write.quorum_state, *guard_);
+    SetVote(*write.quorum_state, guard);
   }
-  SetLogEnd(end(), *guard_);
-  guard_->latest_snapshot.reset();
+  SetLogEnd(end(), guard);
+  guard.latest_snapshot.reset();
   if (!snapshots_.empty()) {
-    guard_->latest_snapshot = snapshots_.rbegin()->second.manifest.id;
+    guard.latest_snapshot = snapshots_.rbegin()->second.manifest.id;
   }
   if (write.leave_quarantine) {
-    guard_->quarantine.reset();
+    guard.quarantine.reset();
   }
+  WriteGuard(std::move(guard));
 }
 
 void MemoryDisk::LoseSuffix(size_t batches) {
@@ -126,14 +153,24 @@ void MemoryDisk::LoseSuffix(size_t batches) {
 
 void MemoryDisk::RollBack(const MemoryDisk& earlier) {
   const std::optional<GuardState> guard = guard_;
+  const std::optional<GuardState> older_guard = older_guard_;
   *this = earlier;
   guard_ = guard;
+  older_guard_ = older_guard;
 }
 
 void MemoryDisk::FlipBatch(Offset base_offset) {
   const auto it = batches_.find(base_offset);
   KVORUM_CHECK(it != batches_.end(), "no batch begins at {}", base_offset);
   it->second.payload_crc ^= 1;
+}
+
+void MemoryDisk::FlipChunk(const SnapshotId& id, size_t index) {
+  const auto it = snapshots_.find({id.offset, id.epoch});
+  KVORUM_CHECK(it != snapshots_.end() && index < it->second.chunks.size(),
+               "no chunk {} of snapshot {}", index, id);
+  std::string& chunk = it->second.chunks[index];
+  chunk[chunk.size() / 2] ^= 1;
 }
 
 absl::Status MemoryDisk::Freeze(MemorySnapshot snapshot) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -13,10 +14,13 @@
 
 namespace kvorum {
 
-// A frozen snapshot.
+// A snapshot: its chunks, each with the CRC it was stored with.
 struct MemorySnapshot {
   SnapshotManifest manifest;
   std::vector<std::string> chunks;
+  std::vector<uint32_t> chunk_crcs;
+
+  void Add(std::string chunk);
 };
 
 // The durable contents of a simulated disk: what outlives a crash. Owned by the test or simulator,
@@ -43,7 +47,7 @@ class MemoryDisk {
 
   // What a guard file would hold (storage/guard_state.h), always up to date; nullopt: lost.
   const std::optional<GuardState>& guard() const { return guard_; }
-  std::optional<GuardState>& mutable_guard() { return guard_; }
+  void WriteGuard(GuardState guard);
 
   // Applies one write atomically. FailedPrecondition, and nothing changes, for an `install` or a
   // `log_start` without its snapshot. A write that does not continue the log, or leaves it in an
@@ -61,7 +65,13 @@ class MemoryDisk {
   // since.
   void RollBack(const MemoryDisk& earlier);
   void LoseGuard() { guard_.reset(); }  // refused
-  void FlipBatch(Offset base_offset);   // refused
+  // The newer slot. Harmless, but for a quarantine if the log became shorter last.
+  void LoseGuardSlot() { guard_ = older_guard_; }
+  void FlipBatch(Offset base_offset);  // refused
+  // Noticed when the chunk is read. REQUIRES: there is such a chunk.
+  void FlipChunk(const SnapshotId& id, size_t index);
+  // Quarantine if the guard knows of it, refused if the log begins behind it.
+  void LoseSnapshot(const SnapshotId& id) { snapshots_.erase({id.offset, id.epoch}); }
   std::map<Offset, RecordBatch>& mutable_batches() { return batches_; }
   std::optional<QuorumState>& mutable_quorum_state() { return quorum_state_; }
 
@@ -71,6 +81,7 @@ class MemoryDisk {
   void TruncateTo(Offset end_offset);
   void MoveStart(Offset start);
   void Append(const StorageWrite& write);
+  void LowerGuard();
   void UpdateGuard(const StorageWrite& write);
 
   std::string cluster_id_;
@@ -78,7 +89,9 @@ class MemoryDisk {
   BatchEnd start_;
   std::map<Offset, RecordBatch> batches_;
   Snapshots snapshots_;
+  // The two slots of the file.
   std::optional<GuardState> guard_;
+  std::optional<GuardState> older_guard_;
 };
 
 }  // namespace kvorum

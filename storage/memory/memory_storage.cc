@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/crc32c.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "storage/log_verifier.h"
 #include "storage/snapshot_rules.h"
@@ -25,7 +27,9 @@ absl::StatusOr<RecoveredState> MemoryStorage::Recover() {
   KVORUM_ASSIGN_OR_RETURN(RecoveredState state,
                           std::move(verifier).Finish(disk_.quorum_state(), disk_.manifests()));
   const QuorumState on_disk = state.quorum_state;
-  Reconcile(state, *disk_.mutable_guard());
+  GuardState guard = *disk_.guard();
+  Reconcile(state, guard);
+  disk_.WriteGuard(std::move(guard));
   if (state.quorum_state != on_disk) {
     disk_.mutable_quorum_state() = state.quorum_state;
   }
@@ -71,15 +75,14 @@ void MemoryStorage::MakeSnapshot(SnapshotManifest manifest, const ChunkSource& n
   manifest.chunk_count = 0;
   manifest.size_bytes = 0;
   manifest.digest = 0;
+  const SnapshotId id = manifest.id;
   MemorySnapshot snapshot;
+  snapshot.manifest = std::move(manifest);
   while (std::optional<std::string> chunk = next_chunk()) {
     KVORUM_CHECK(chunk->size() <= kMaxSnapshotChunkBytes, "snapshot chunk of {} bytes",
                  chunk->size());
-    CountChunk(*chunk, manifest);
-    snapshot.chunks.push_back(*std::move(chunk));
+    snapshot.Add(*std::move(chunk));
   }
-  const SnapshotId id = manifest.id;
-  snapshot.manifest = std::move(manifest);
   EnqueueWrite({.change = [snapshot = std::move(snapshot)](
                               MemoryDisk& disk) { return disk.Freeze(snapshot); },
                 .is_of_log = false,
@@ -111,8 +114,7 @@ absl::Status MemoryStorage::AddReceivedChunk(const SnapshotId& id, int64_t index
     received_.emplace();
     received_->manifest.id = id;
   }
-  CountChunk(chunk, received_->manifest);
-  received_->chunks.push_back(std::move(chunk));
+  received_->Add(std::move(chunk));
   return absl::OkStatus();
 }
 
@@ -121,7 +123,11 @@ void MemoryStorage::FreezeSnapshot(const SnapshotManifest& manifest, WriteDone d
 }
 
 void MemoryStorage::FreezeReceived(const SnapshotManifest& manifest, WriteDone done) {
-  MemorySnapshot snapshot = std::exchange(received_, std::nullopt).value_or(MemorySnapshot());
+  if (!received_.has_value()) {
+    received_.emplace();  // one without chunks
+    received_->manifest.id = manifest.id;
+  }
+  MemorySnapshot snapshot = *std::exchange(received_, std::nullopt);
   if (disk_.FindSnapshot(manifest.id) == nullptr) {
     SnapshotManifest stored = manifest;
     stored.id = snapshot.manifest.id;
@@ -177,7 +183,12 @@ absl::StatusOr<std::string> MemoryStorage::ReadChunkNow(const SnapshotId& id, in
     return absl::OutOfRangeError(fmt::format("snapshot {} has {} chunks, number {} was asked for",
                                              id, chunks.size(), index));
   }
-  return chunks[static_cast<size_t>(index)];
+  const auto place = static_cast<size_t>(index);
+  if (Crc32c(chunks[place]) != snapshot->chunk_crcs[place] && !KVORUM_MUTANT(R48b)) {
+    return MakeError(ErrorReason::kCorruptLog,
+                     fmt::format("chunk {} of snapshot {}: CRC does not match", index, id));
+  }
+  return chunks[place];
 }
 
 bool MemoryStorage::CompleteNextWrite() {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/base/check.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "storage/log_verifier.h"
 #include "storage/meta_properties.h"
@@ -37,7 +38,7 @@ absl::Status CheckFormatVersion(const Database& database, const std::string& dir
   KVORUM_RETURN_IF_ERROR(FromRocksDb(status, "read the format version"));
   std::string_view bytes(value);
   const auto version = TakeBigEndian<uint32_t>(bytes);
-  if (version > kStorageFormatVersion) {
+  if (version > kStorageFormatVersion && !KVORUM_MUTANT(R36)) {
     return absl::FailedPreconditionError(
         fmt::format("{} has format version {}, written by a newer release; this one reads up to {}",
                     directory, version, kStorageFormatVersion));

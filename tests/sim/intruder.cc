@@ -112,7 +112,7 @@ void Intruder::SendRogueFetch() {
 void Intruder::SendRogueVote() {
   const NodeId to = DrawTarget();
   const SimProcess* process = world_.RunningOn(to);
-  if (process == nullptr || !world_.controllers.at(to)->is_voter()) {
+  if (process == nullptr || !world_.IsVoter(to)) {
     return;
   }
   raft::VoteRequest vote;

@@ -16,6 +16,7 @@ using std::chrono::seconds;
 
 constexpr Duration kCheckInterval = milliseconds(100);
 constexpr Duration kQuietTime = seconds(4);
+constexpr Duration kProgressLimit = seconds(30);
 constexpr int kMaxLateElections = 3;
 // Heartbeats, long polls and NoOps cost some tens of turns; a loop that spins costs thousands.
 constexpr uint64_t kMaxQuietTurnsPerSecond = 600;
@@ -33,11 +34,17 @@ Liveness::Liveness(World& world, Brokers& brokers, Clients& clients, Random rand
 void Liveness::ChooseCore() {
   std::vector<NodeId> voters;
   for (const auto& [id, machine] : world_.controllers) {
-    if (machine->is_voter()) {
+    if (!world_.IsVoter(id)) {
+      continue;
+    }
+    if (world_.atlas.has_forgotten(id)) {
+      world_.log.Hit(Mark::kLivenessWithQuarantine);
+      core_.insert(id);  // must be helped by the others, and then works like them
+    } else {
       voters.push_back(id);
     }
   }
-  const size_t minority = voters.size() - world_.voters.majority();
+  const size_t minority = world_.atlas.SpareVoters();
   const bool all = world_.options.liveness == LivenessMode::kAllHealthy;
   for (size_t i = 0; i < (all ? 0 : minority); ++i) {
     const size_t chosen = random_.Below(voters.size());
@@ -149,6 +156,9 @@ void Liveness::Run() {
     missing = Missing();
   }
   KVORUM_CHECK(missing.empty(), "liveness: {}", missing);
+  if (!options.workload.large_commands) {
+    CheckSnapshotsProgress();
+  }
   HalfLinkOthers();
   CheckStaysQuiet();
 }
@@ -188,6 +198,9 @@ std::string Liveness::MissingInCore() const {
     const raft::RaftCore& core = process->node().core();
     if (core.epoch() != leader->node().core().epoch() || core.leader_id() != leader->id().node) {
       return fmt::format("L1: node {} does not follow node {}", id, leader->id().node);
+    }
+    if (core.is_quarantined()) {
+      return fmt::format("L3: node {} does not leave its quarantine", id);
     }
     if (target_.has_value() &&
         process->node().committed_image()->provenance().end_offset < *target_) {
@@ -243,6 +256,84 @@ std::string Liveness::Missing() {
     return "L3: nobody was looked at";
   }
   return MissingInBrokers();
+}
+
+void Liveness::RunUntil(const std::function<std::string()>& missing, Duration limit) {
+  const TimePoint deadline = world_.queue.now() + limit;
+  std::string left = missing();
+  while (!left.empty() && world_.queue.now() < deadline) {
+    RunFor(kCheckInterval);
+    left = missing();
+  }
+  KVORUM_CHECK(left.empty(), "liveness: {}", left);
+}
+
+void Liveness::TriggerSnapshots(const std::shared_ptr<MadeSnapshots>& made) {
+  v1::TriggerSnapshotRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  for (const auto& [id, machine] : world_.controllers) {
+    SimProcess* process = machine->process();
+    if (others_.contains(id) || process == nullptr) {
+      continue;
+    }
+    auto done = process->Once<v1::TriggerSnapshotResponse>(
+        [made, node = id](const absl::StatusOr<v1::TriggerSnapshotResponse>& response) {
+          if (response.ok()) {
+            Offset& newest = (*made)[node];
+            newest = std::max(newest, Offset(response->end().offset()));
+          }
+        });
+    process->Post([process, request, done = std::move(done)](Now now) {
+      process->node().HandleTriggerSnapshot(now, request, done);
+    });
+  }
+}
+
+std::string Liveness::MissingAfterSnapshots(const MadeSnapshots& made) const {
+  for (const auto& [id, offset] : made) {
+    const MemoryDisk& disk = world_.controllers.at(id)->disk();
+    const std::vector<SnapshotManifest> kept = disk.manifests();
+    if (kept.empty() || kept.back().id.offset < offset) {
+      return fmt::format("L8: node {} has no snapshot at {}", id, offset);
+    }
+    if (kept.size() > world_.options.snapshots.max_kept) {
+      return fmt::format("L8: node {} keeps {} snapshots, {} are wanted", id, kept.size(),
+                         world_.options.snapshots.max_kept);
+    }
+    if (disk.start().end_offset != kept.front().id.offset) {
+      return fmt::format("L8: the log of node {} begins at {}, its oldest snapshot is of {}", id,
+                         disk.start().end_offset, kept.front().id.offset);
+    }
+  }
+  return "";
+}
+
+// A snapshot after each of some writes, one more than are kept: the oldest must go, and the log
+// that they hold.
+void Liveness::CheckSnapshotsProgress() {
+  const auto made = std::make_shared<MadeSnapshots>();
+  SimClient& client = *clients_.front();
+  for (size_t round = 0; round <= world_.options.snapshots.max_kept; ++round) {
+    client.PutUntilAcknowledged();
+    RunUntil([&] { return client.is_acknowledged() ? "" : "L2: a write is not acknowledged"; },
+             kProgressLimit);
+    const Offset wanted = world_.ghost.end_offset();
+    made->clear();
+    RunUntil(
+        [&]() -> std::string {
+          const SimProcess* leader = Leader();
+          const bool is_done =
+              leader != nullptr && made->size() == world_.controllers.size() - others_.size() &&
+              std::all_of(made->begin(), made->end(),
+                          [&](const auto& entry) { return entry.second >= wanted; });
+          if (!is_done) {
+            TriggerSnapshots(made);
+          }
+          return is_done ? "" : "L8: a snapshot is not made";
+        },
+        kProgressLimit);
+  }
+  RunUntil([&] { return MissingAfterSnapshots(*made); }, kProgressLimit);
 }
 
 void Liveness::RunQuietly(Duration length) {

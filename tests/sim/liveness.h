@@ -1,6 +1,8 @@
 #pragma once
 
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -17,8 +19,9 @@ namespace kvorum::sim {
 
 // What must come true once faults stop, while a majority of the voters is well: L1 one leader and
 // no more elections, L2 writes commit, L3 all agree, L4 every call ends, L5 streams catch up, L6
-// brokers are fenced and unfenced, L9 the log of an idle cluster hardly grows. And that a quiet
-// cluster stays quiet (40 Bounded). Owned by the simulation.
+// brokers are fenced and unfenced, L8 snapshots are made and the log before them goes, L9 the log
+// of an idle cluster hardly grows. And that a quiet cluster stays quiet (40 Bounded). Owned by the
+// simulation.
 class Liveness {
  public:
   using Brokers = std::vector<std::unique_ptr<SimBroker>>;
@@ -36,6 +39,13 @@ class Liveness {
   void HalfLinkOthers();
   void RunFor(Duration length);
   void RunQuietly(Duration length);
+  // Until `missing` has nothing to say any more.
+  void RunUntil(const std::function<std::string()>& missing, Duration limit);
+  void CheckSnapshotsProgress();
+  // The newest snapshot that each node has answered with.
+  using MadeSnapshots = std::map<NodeId, Offset>;
+  void TriggerSnapshots(const std::shared_ptr<MadeSnapshots>& made);
+  std::string MissingAfterSnapshots(const MadeSnapshots& made) const;
   void CheckCommitLag();
   void CheckStaysQuiet();
   // What is still missing; empty: nothing.

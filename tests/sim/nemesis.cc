@@ -19,6 +19,7 @@ constexpr int64_t kSlowestClockPpm = -500'000;
 constexpr int64_t kFastestClockPpm = 1'000'000;
 // A disk slower than this would still be busy long after the faults have ended.
 constexpr Duration kEndlessDiskDelay = std::chrono::seconds(1);
+constexpr Duration kStalledDiskDelay = std::chrono::hours(1);
 
 uint64_t HashOf(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a
@@ -41,13 +42,16 @@ const std::vector<Nemesis::Fault>& Nemesis::Faults() {
       {"clog", 3, 2, &Nemesis::Clog},
       {"slow_disk", 3, 2, &Nemesis::SlowDisk},
       {"storage_failure", 2, 2, &Nemesis::FailStorage},
-      {"damage", 2, 3, &Nemesis::DamageDisk},
+      {"stalled_disk", 1, 4, &Nemesis::StallDisk},
+      {"damage", 6, 2, &Nemesis::DamageDisk},
+      {"snapshot", 3, 2, &Nemesis::TriggerSnapshot},
       {"clock_rate", 2, 2, &Nemesis::BendClock},
       {"wall_clock", 1, 2, &Nemesis::JumpWallClock},
       {"intruder", 12, 2, &Nemesis::StrikeAsIntruder},
       {"broker_stop", 4, 2, &Nemesis::StopBroker},
       {"broker_partition", 2, 2, &Nemesis::CutBroker},
       {"stream_cut", 6, 2, &Nemesis::CutStream},
+      {"odd_subscription", 2, 2, &Nemesis::SubscribeOddly},
   };
   return faults;
 }
@@ -89,6 +93,7 @@ void Nemesis::Stop() {
   for (const auto& [id, machine] : world_.controllers) {
     const bool hangs = machine->disk_faults().max_delay > kEndlessDiskDelay;
     machine->disk_faults() = CalmDisk();
+    machine->damage().MendChunk();
     machine->CalmClock();
     if (machine->is_up() && (hangs || machine->process()->storage().is_doomed())) {
       machine->Crash();
@@ -160,7 +165,8 @@ void Nemesis::CrashAll() {
 }
 
 void Nemesis::ShutDownOne() {
-  if (SimProcess* process = DrawProcess()) {
+  SimProcess* process = DrawProcess();
+  if (process != nullptr && process->machine().disk_faults().min_delay != kStalledDiskDelay) {
     world_.log.Hit(Mark::kCleanShutdown);
     world_.log.Line("shut down {}", process->id());
     process->BeginShutdown();
@@ -291,6 +297,9 @@ void Nemesis::StrikeAsIntruder() { intruder_.Strike(); }
 // From a little slower than usual to one that seems to hang.
 void Nemesis::SlowDisk() {
   SimController* machine = DrawMachine();
+  if (machine->disk_faults().min_delay == kStalledDiskDelay) {
+    return;  // slower than that it can't be
+  }
   world_.log.Hit(Mark::kSlowDisk);
   machine->disk_faults() = world_.options.disk;
   if (random_.OneIn(1, 2)) {
@@ -300,6 +309,17 @@ void Nemesis::SlowDisk() {
     }
     world_.log.Line("slow disk on {}", machine->id());
   }
+}
+
+// It answers nothing any more, until the machine is started anew.
+void Nemesis::StallDisk() {
+  SimController* machine = DrawMachine();
+  if (machine->is_up() && machine->process()->is_shutting_down()) {
+    return;  // it could not end in order
+  }
+  world_.log.Hit(Mark::kStalledDisk);
+  world_.log.Line("the disk of {} stalls", machine->id());
+  machine->disk_faults() = {.min_delay = kStalledDiskDelay, .max_delay = kStalledDiskDelay};
 }
 
 void Nemesis::FailStorage() {
@@ -316,9 +336,25 @@ void Nemesis::FailStorage() {
 void Nemesis::DamageDisk() {
   for (const auto& [id, machine] : world_.controllers) {
     if (!machine->is_up()) {
-      machine->TryDamage();
+      machine->damage().Strike();
     }
   }
+}
+
+void Nemesis::TriggerSnapshot() {
+  SimProcess* process = DrawMachine()->process();
+  if (process == nullptr || process->has_failed()) {
+    return;
+  }
+  world_.log.Hit(Mark::kSnapshotTriggered);
+  world_.log.Line("trigger a snapshot on {}", process->id());
+  v1::TriggerSnapshotRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  auto done = process->Once<v1::TriggerSnapshotResponse>(
+      [](const absl::StatusOr<v1::TriggerSnapshotResponse>&) {});
+  process->Post([process, request, done = std::move(done)](Now now) {
+    process->node().HandleTriggerSnapshot(now, request, done);
+  });
 }
 
 void Nemesis::BendClock() {
@@ -370,5 +406,10 @@ void Nemesis::CutBroker() {
 }
 
 void Nemesis::CutStream() { DrawBroker().CutStream(); }
+
+void Nemesis::SubscribeOddly() {
+  odd_subscribers_.push_back(std::make_unique<OddSubscriber>(world_, random_.Fork()));
+  odd_subscribers_.back()->Subscribe(DrawMachine()->id());
+}
 
 }  // namespace kvorum::sim

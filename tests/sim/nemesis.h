@@ -7,6 +7,7 @@
 
 #include "server/base/random.h"
 #include "tests/sim/intruder.h"
+#include "tests/sim/odd_subscriber.h"
 #include "tests/sim/sim_broker.h"
 #include "tests/sim/world.h"
 
@@ -53,13 +54,16 @@ class Nemesis {
   void Clog();
   void SlowDisk();
   void FailStorage();
+  void StallDisk();
   void DamageDisk();
+  void TriggerSnapshot();
   void BendClock();
   void JumpWallClock();
   void StrikeAsIntruder();
   void StopBroker();
   void CutBroker();
   void CutStream();
+  void SubscribeOddly();
 
   void Heal();
   void HealLater();
@@ -75,6 +79,7 @@ class Nemesis {
   Brokers& brokers_;
   Random random_;
   Intruder intruder_;
+  std::vector<std::unique_ptr<OddSubscriber>> odd_subscribers_;
   std::vector<Action> actions_;  // each as often as it weighs
   bool is_stopped_ = false;
 };

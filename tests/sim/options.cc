@@ -63,6 +63,22 @@ void DrawNetwork(Random& random, SimOptions& options) {
   options.disk.max_delay = options.disk.min_delay + microseconds(LogUniform(random, 50, 100'000));
 }
 
+void DrawSnapshots(Random& random, SimOptions& options) {
+  SnapshotOptions& snapshots = options.snapshots;
+  snapshots.max_log_bytes = LogUniform(random, 300, 1 << 20);
+  snapshots.max_interval = LogUniformMs(random, 500, 60'000);
+  snapshots.retention_bytes = LogUniform(random, 500, 1 << 20);
+  snapshots.retention_age = LogUniformMs(random, 500, 3'600'000);
+  snapshots.max_kept = LogUniformSize(random, 1, 8);
+  snapshots.chunk_bytes = LogUniformSize(random, 64, 64 << 10);
+  if (options.workload.large_commands) {
+    // Each costs as much as the image is large.
+    snapshots.max_log_bytes = std::max<int64_t>(snapshots.max_log_bytes, 256 << 10);
+    snapshots.max_interval = std::max<Duration>(snapshots.max_interval, seconds(10));
+    snapshots.chunk_bytes = std::max<size_t>(snapshots.chunk_bytes, 8 << 10);
+  }
+}
+
 int DrawVoters(Random& random) {
   const uint64_t percent = random.Below(100);
   return percent < 10   ? 1
@@ -126,6 +142,7 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
     options.liveness = LivenessMode::kAllHealthy;
   }
   options.reencode_batches = seed % 16 == 5;
+  DrawSnapshots(random, options);
   return options;
 }
 
@@ -144,7 +161,8 @@ std::string ToText(const SimOptions& options) {
       "inflight_bytes={} tail_bytes={} message_bytes={} turn_us={} turn_events={} drift_ppm={} "
       "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} "
       "think_ms={} nemesis_ms={} "
-      "large={} liveness={} reencode={}",
+      "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
+      "retention_ms={} kept={} chunk_bytes={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
       ms(options.election_timeout), ms(options.fetch_timeout), ms(options.fetch_max_wait),
       ms(options.request_timeout), options.fetch_max_bytes, options.recent_batches_max_bytes,
@@ -155,8 +173,10 @@ std::string ToText(const SimOptions& options) {
       options.network.misroute_permille, options.network.damage_permille,
       options.network.stale_permille, us(options.disk.min_delay), us(options.disk.max_delay),
       ms(options.workload.mean_think_time), ms(options.nemesis_interval),
-      options.workload.large_commands, static_cast<int>(options.liveness),
-      options.reencode_batches);
+      options.workload.large_commands, static_cast<int>(options.liveness), options.reencode_batches,
+      options.snapshots.max_log_bytes, ms(options.snapshots.max_interval),
+      options.snapshots.retention_bytes, ms(options.snapshots.retention_age),
+      options.snapshots.max_kept, options.snapshots.chunk_bytes);
 }
 
 }  // namespace kvorum::sim

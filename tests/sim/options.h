@@ -34,6 +34,16 @@ struct WorkloadOptions {
   bool large_commands = false;  // more records than one batch may hold
 };
 
+// When snapshots are made, and how much is kept.
+struct SnapshotOptions {
+  int64_t max_log_bytes = 0;
+  Duration max_interval{};
+  int64_t retention_bytes = 0;
+  Duration retention_age{};
+  size_t max_kept = 0;
+  size_t chunk_bytes = 0;
+};
+
 // How the liveness phase treats the minority that need not work.
 enum class LivenessMode { kAllHealthy, kMinorityDown, kMinoritySendOnly, kMinorityHalfLinked };
 
@@ -75,6 +85,7 @@ struct SimOptions {
   DiskFaults disk;
   Duration nemesis_interval = std::chrono::milliseconds(1500);
   WorkloadOptions workload;
+  SnapshotOptions snapshots;
   LivenessMode liveness = LivenessMode::kAllHealthy;
   bool reencode_batches = false;  // pass every batch through its codec
 };

@@ -208,7 +208,7 @@ void SimBroker::Subscribe() {
   stream_ = std::make_shared<SimStream>(world_, process->id(), id_, random_.Fork());
   stream_->Connect(this);
   stream_->SetReadDelay(read_delay_);
-  stream_checker_.emplace(world_, id_, state_);
+  stream_checker_.emplace(world_, id_, to, state_);
   world_.log.Line("broker {} subscribes to {} from {}", id_, process->id(), applied_end());
   last_message_ = world_.queue.now();
   process->publisher().Subscribe(stream_, std::move(request));

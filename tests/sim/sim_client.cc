@@ -70,6 +70,7 @@ void SimClient::Next() {
 
 void SimClient::PutUntilAcknowledged() {
   is_final_put_ = true;
+  is_acknowledged_ = false;
   if (!is_busy_) {
     ScheduleNext();
   }

@@ -25,7 +25,7 @@ class SimClient {
   void Stop() { is_stopped_ = true; }
   bool is_busy() const { return is_busy_; }
 
-  // One put to the active controller, retried until it is acknowledged.
+  // One (more) put to the active controller, retried until it is acknowledged.
   void PutUntilAcknowledged();
   bool is_acknowledged() const { return is_acknowledged_; }
 

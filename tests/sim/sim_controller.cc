@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <map>
 #include <utility>
 
 #include "server/base/check.h"
@@ -42,13 +41,14 @@ TimePoint LocalClock::ToReal(TimePoint local) const {
   return real;
 }
 
-SimController::SimController(World& world, Identity identity, int64_t drift_ppm, Random random)
+SimController::SimController(World& world, raft::Voter replica, int64_t drift_ppm, Random random)
     : world_(world),
-      identity_(std::move(identity)),
+      replica_(std::move(replica)),
       clock_(drift_ppm),
       random_(random),
       disk_(world.options.cluster_id),
-      disk_faults_(world.options.disk) {
+      disk_faults_(world.options.disk),
+      damage_(world, id(), disk_, random_.Fork()) {
   wall_offset_ms_ = random_.Between(-3'600'000, 3'600'000);
 }
 
@@ -93,6 +93,9 @@ void SimController::Start() {
   KVORUM_CHECK(process_ == nullptr, "controller {} is up", id());
   const ProcessId pid{.node = id(), .incarnation = next_incarnation_++};
   world_.log.Line("start {}", pid);
+  if (disk_faults_.min_delay > world_.options.disk.max_delay) {
+    disk_faults_ = world_.options.disk;  // it had stalled
+  }
   absl::StatusOr<RecoveredState> recovered = MemoryStorage(disk_).Recover();
   KVORUM_CHECK(recovered.ok(), "sound disk of {} is refused: {}", pid,
                recovered.status().ToString());
@@ -102,6 +105,9 @@ void SimController::Start() {
 }
 
 void SimController::EndProcess() {
+  if (process_->has_failed()) {
+    damage_.MendChunk();  // if that was why
+  }
   process_->Die();
   process_.reset();
   world_.checks->OnCrash(*this);
@@ -119,42 +125,6 @@ void SimController::FinishShutdown() {
   process_->CheckNothingUnanswered();
   process_->storage().CompleteEverything();
   EndProcess();
-}
-
-bool SimController::TryDamage() {
-  KVORUM_CHECK(process_ == nullptr, "controller {} is up", id());
-  const std::map<Offset, RecordBatch> batches = disk_.batches();
-  const std::optional<QuorumState> quorum_state = disk_.quorum_state();
-  if (batches.size() < 2) {
-    return false;
-  }
-  // The last batch is spared: a log that only lacks its end is a sound log of an earlier time.
-  auto victim = disk_.mutable_batches().begin();
-  std::advance(victim, static_cast<int64_t>(random_.Below(batches.size() - 1)));
-  switch (random_.Below(4)) {
-    case 0:
-      disk_.mutable_batches().erase(victim);
-      break;
-    case 1: {
-      std::string payload = *victim->second.payload;
-      payload[random_.Below(payload.size())] ^= 1;
-      victim->second.payload = std::make_shared<const std::string>(std::move(payload));
-      break;
-    }
-    case 2:
-      std::swap(victim->second, std::next(victim)->second);
-      break;
-    default:
-      disk_.mutable_quorum_state().reset();
-      break;
-  }
-  const absl::StatusOr<RecoveredState> recovered = MemoryStorage(disk_).Recover();
-  KVORUM_CHECK(!recovered.ok(), "invariant 39 Quarantine: damage of {}'s disk goes unnoticed",
-               id());
-  disk_.mutable_batches() = batches;
-  disk_.mutable_quorum_state() = quorum_state;
-  world_.log.Hit(Mark::kDamageRefused);
-  return true;
 }
 
 }  // namespace kvorum::sim

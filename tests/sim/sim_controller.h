@@ -8,6 +8,7 @@
 #include "server/base/random.h"
 #include "server/raft/voter_set.h"
 #include "storage/memory/memory_disk.h"
+#include "tests/sim/disk_damage.h"
 #include "tests/sim/options.h"
 #include "tests/sim/world.h"
 
@@ -38,18 +39,14 @@ class LocalClock {
 // any. Owned by the world.
 class SimController {
  public:
-  struct Identity {
-    raft::Voter voter;  // key and address, also of an observer
-    bool is_voter = true;
-  };
-
-  SimController(World& world, Identity identity, int64_t drift_ppm, Random random);
+  // `replica`: key and address, also of an observer.
+  SimController(World& world, raft::Voter replica, int64_t drift_ppm, Random random);
   ~SimController();
 
-  NodeId id() const { return identity_.voter.key.node_id; }
-  const ReplicaKey& key() const { return identity_.voter.key; }
-  bool is_voter() const { return identity_.is_voter; }
-  const raft::PeerAddress& address() const { return identity_.voter.address; }
+  NodeId id() const { return replica_.key.node_id; }
+  const ReplicaKey& key() const { return replica_.key; }
+  const raft::Voter& replica() const { return replica_; }
+  const raft::PeerAddress& address() const { return replica_.address; }
   std::string client_endpoint() const;
   static std::optional<NodeId> ParseClientEndpoint(const std::string& endpoint);
   const LocalClock& clock() const { return clock_; }
@@ -70,19 +67,18 @@ class SimController {
   void Crash();
   // Ends a process that has shut down in order.
   void FinishShutdown();
-  // Damages the disk, sees that start-up refuses it, and puts the old bytes back (an operator's
-  // restore). REQUIRES: down. False if there was nothing to damage.
-  bool TryDamage();
+  DiskDamage& damage() { return damage_; }
 
  private:
   void EndProcess();
 
   World& world_;
-  Identity identity_;
+  raft::Voter replica_;
   LocalClock clock_;
   Random random_;
   MemoryDisk disk_;
   DiskFaults disk_faults_;
+  DiskDamage damage_;
   int64_t wall_offset_ms_ = 0;
   int next_incarnation_ = 0;
   std::unique_ptr<SimProcess> process_;

@@ -143,8 +143,15 @@ void SimNetwork::Respond(SimProcess& process, const CallPtr& call, raft::RaftRes
 
 void SimNetwork::MaybeDamage(raft::RaftResponse& response) {
   auto* fetch = std::get_if<raft::FetchResponse>(&response);
-  if (fetch == nullptr || fetch->batches.empty() ||
-      !random_.OneIn(world_.network_faults.damage_permille, 1000)) {
+  auto* chunk = std::get_if<raft::FetchSnapshotResponse>(&response);
+  const bool has_bytes =
+      (fetch != nullptr && !fetch->batches.empty()) || (chunk != nullptr && !chunk->chunk.empty());
+  if (!has_bytes || !random_.OneIn(world_.network_faults.damage_permille, 1000)) {
+    return;
+  }
+  if (chunk != nullptr) {
+    world_.log.Hit(Mark::kSnapshotDamagedOnTheWay);
+    chunk->chunk[random_.Below(chunk->chunk.size())] ^= 1;
     return;
   }
   world_.log.Hit(Mark::kBatchDamaged);

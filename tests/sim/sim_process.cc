@@ -19,7 +19,7 @@ NodeConfig MakeConfig(const World& world, const SimController& machine) {
   config.raft.cluster_id = options.cluster_id;
   config.raft.generation = world.generation;
   config.raft.self = machine.key();
-  config.raft.bootstrap_voters = world.voters;
+  config.raft.bootstrap_voters = world.bootstrap_voters;
   config.raft.election_timeout = options.election_timeout;
   config.raft.fetch_timeout = options.fetch_timeout;
   config.raft.fetch_max_wait = options.fetch_max_wait;
@@ -29,6 +29,12 @@ NodeConfig MakeConfig(const World& world, const SimController& machine) {
   config.controller.broker_session_timeout = options.broker_session_timeout;
   config.controller.max_idle_interval = options.max_idle_interval;
   config.controller.max_pending_replies = options.max_pending_replies;
+  config.snapshots = {.max_log_bytes = options.snapshots.max_log_bytes,
+                      .max_interval = options.snapshots.max_interval,
+                      .retention_bytes = options.snapshots.retention_bytes,
+                      .retention_age = options.snapshots.retention_age,
+                      .max_kept = options.snapshots.max_kept,
+                      .chunk_bytes = options.snapshots.chunk_bytes};
   config.recent_batches_max_bytes = options.recent_batches_max_bytes;
   config.apply_max_bytes = options.apply_max_bytes;
   config.max_inflight_append_bytes = options.max_inflight_append_bytes;
@@ -73,6 +79,13 @@ void SimProcess::OnStorageFailure(const absl::Status& status) {
   world_.log.Line("{} storage failure: {}", id_, Text(status));
   if (std::exchange(failed_, true)) {
     return;
+  }
+  const bool found_damage = machine_.damage().has_had_bad_chunk() && absl::IsDataLoss(status);
+  KVORUM_CHECK(storage_.has_had_fault() || found_damage,
+               "invariant 38 FailStop: {} gives up though its disk did what it was told: {}", id_,
+               Text(status));
+  if (found_damage) {
+    world_.log.Hit(Mark::kChunkDamageNoticed);
   }
   // Production exits at once. Here the process lives a little longer, to see that the node does
   // nothing any more.

@@ -97,9 +97,6 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   SimController& machine_;
   ProcessId id_;
   Random random_;
-  SimStorage storage_;
-  SimPublisher publisher_;
-  std::unique_ptr<Node> node_;
 
   std::deque<std::function<void(Now)>> events_;
   std::deque<std::function<void(Now)>> commands_;
@@ -111,6 +108,10 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   bool failed_ = false;
   int64_t unanswered_ = 0;
   std::optional<TimePoint> shutdown_began_;
+
+  SimStorage storage_;
+  SimPublisher publisher_;
+  std::unique_ptr<Node> node_;  // posts to the loop from the beginning
 };
 
 }  // namespace kvorum::sim

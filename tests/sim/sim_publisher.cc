@@ -43,6 +43,7 @@ void SimPublisher::OnCommit(publish::CommittedUpdate update) {
 }
 
 void SimPublisher::OnImage(std::shared_ptr<const MetadataImage> image) {
+  world_.checks->OnImageFed(process_, *image);
   Post([this, image = std::move(image)](TimePoint now) { publisher_.OnImage(now, image); });
 }
 

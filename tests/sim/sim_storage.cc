@@ -18,7 +18,7 @@ SimStorage::SimStorage(World& world, ProcessId owner, MemoryDisk& disk, const Di
       faults_(faults),
       random_(random),
       memory_(disk),
-      mirror_(disk.start(), disk.batches()) {
+      mirror_(disk, world.bootstrap_voters) {
   memory_.SetOnQueued([this](MemoryStorage::Queue queue) { StartNext(queue); });
 }
 
@@ -45,7 +45,7 @@ void SimStorage::Submit(StorageWrite write, WriteDone done) {
 }
 
 void SimStorage::FailNextWrite() {
-  fails_writes_ = true;
+  fails_writes_ = has_had_fault_ = true;
   memory_.FailNextWrite(absl::DataLossError("simulated: fsync failed"));
 }
 
@@ -63,6 +63,9 @@ void SimStorage::Read(const LogRange& range, ReadDone done) {
 
 void SimStorage::WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk,
                                SnapshotDone done) {
+  if (const SimProcess* process = world_.FindProcess(owner_)) {
+    world_.checks->OnSnapshotBegun(*process, manifest);
+  }
   memory_.WriteSnapshot(std::move(manifest), std::move(next_chunk), std::move(done));
 }
 
@@ -72,6 +75,7 @@ void SimStorage::WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::st
 }
 
 void SimStorage::FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) {
+  world_.log.Hit(Mark::kSnapshotCopied);
   memory_.FreezeSnapshot(manifest, std::move(done));
 }
 
@@ -124,7 +128,21 @@ void SimStorage::Crash() {
   if (survivors < pending) {
     world_.log.Hit(Mark::kCrashLostWrites);
   }
+  const std::optional<GuardState> guard = disk_.guard();
   memory_.Crash(survivors);
+  // The guard is a file of its own, written after what it speaks of.
+  if (guard.has_value() && guard != disk_.guard() && random_.OneIn(1, 2) && IsKept(*guard)) {
+    world_.log.Hit(Mark::kGuardBehind);
+    disk_.WriteGuard(*guard);
+  }
+}
+
+bool SimStorage::IsKept(const GuardState& guard) const {
+  const std::optional<BatchEnd> end = EndAt(disk_, guard.log_end);
+  const std::vector<SnapshotManifest> snapshots = disk_.manifests();
+  return end.has_value() && end->chain_hash == guard.chain_hash &&
+         (!guard.latest_snapshot.has_value() ||
+          (!snapshots.empty() && snapshots.back().id.offset >= guard.latest_snapshot->offset));
 }
 
 void SimStorage::CompleteEverything() {

@@ -34,9 +34,10 @@ class SimStorage : public Storage {
   const MemoryDisk& disk() const { return disk_; }
 
   void FailNextWrite();
-  void FailNextRead() { fail_next_read_ = true; }
+  void FailNextRead() { fail_next_read_ = has_had_fault_ = true; }
   // A failure that was ordered may still be to come.
   bool is_doomed() const { return fail_next_read_ || fails_writes_; }
+  bool has_had_fault() const { return has_had_fault_; }
   // The process dies; a random part of what was not synced survives.
   void Crash();
   // An orderly exit has waited for its writes.
@@ -46,6 +47,8 @@ class SimStorage : public Storage {
   size_t Pending(MemoryStorage::Queue queue) const;
   void StartNext(MemoryStorage::Queue queue);
   void Complete(MemoryStorage::Queue queue, size_t count);
+  // True: nothing it promises was given up since.
+  bool IsKept(const GuardState& guard) const;
   void CheckCodec(const RecordBatch& batch) const;
 
   World& world_;
@@ -58,6 +61,7 @@ class SimStorage : public Storage {
   std::map<MemoryStorage::Queue, bool> is_busy_;
   bool fail_next_read_ = false;
   bool fails_writes_ = false;
+  bool has_had_fault_ = false;
 };
 
 }  // namespace kvorum::sim

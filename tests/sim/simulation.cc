@@ -35,18 +35,13 @@ void Simulation::MakeControllers() {
     replicas.push_back({.key = {.node_id = NodeId(i), .directory_id = Uuid::FromRandom(random_)},
                         .address = {.host = fmt::format("c{}", i), .port = kControllerPort}});
   }
-  world_.voters =
+  world_.bootstrap_voters =
       raft::VoterSet(std::vector<raft::Voter>(replicas.begin(), replicas.begin() + options.voters));
   for (const raft::Voter& replica : replicas) {
     const int64_t drift =
         random_.Between(-options.max_clock_drift_ppm, options.max_clock_drift_ppm);
-    world_.controllers.emplace(
-        replica.key.node_id,
-        std::make_unique<SimController>(
-            world_,
-            SimController::Identity{.voter = replica,
-                                    .is_voter = world_.voters.Contains(replica.key)},
-            drift, random_.Fork()));
+    world_.controllers.emplace(replica.key.node_id, std::make_unique<SimController>(
+                                                        world_, replica, drift, random_.Fork()));
   }
 }
 

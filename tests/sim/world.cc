@@ -9,6 +9,7 @@ World::World(SimOptions drawn)
     : options(std::move(drawn)),
       log(queue, options.print_events),
       ghost(options.cluster_id),
+      atlas(*this),
       network_faults(options.network) {}
 
 World::~World() = default;
@@ -21,6 +22,15 @@ SimProcess* World::FindProcess(const ProcessId& id) {
 SimProcess* World::RunningOn(NodeId node) {
   const auto it = controllers.find(node);
   return it == controllers.end() ? nullptr : it->second->process();
+}
+
+const raft::VoterSet& World::CommittedVoters() const {
+  const auto& sets = ghost.voter_sets();
+  return sets.empty() ? bootstrap_voters : sets.rbegin()->second;
+}
+
+bool World::IsVoter(NodeId node) const {
+  return CommittedVoters().Contains(controllers.at(node)->key());
 }
 
 SimProcess* World::NewestLeader() {

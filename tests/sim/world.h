@@ -13,6 +13,7 @@
 #include "tests/sim/checkers/ghost_log.h"
 #include "tests/sim/event_log.h"
 #include "tests/sim/event_queue.h"
+#include "tests/sim/fault_atlas.h"
 #include "tests/sim/options.h"
 
 namespace kvorum::sim {
@@ -45,7 +46,8 @@ struct World {
   EventQueue queue;
   EventLog log;
   GhostLog ghost;
-  raft::VoterSet voters;
+  FaultAtlas atlas;
+  raft::VoterSet bootstrap_voters;
   uint64_t generation = 1;
   uint64_t streams_opened = 0;
   std::map<NodeId, std::unique_ptr<SimController>> controllers;
@@ -62,6 +64,9 @@ struct World {
   SimProcess* FindProcess(const ProcessId& id);
   // The process that runs on `node` now, if any.
   SimProcess* RunningOn(NodeId node);
+  // The voter set that is committed; and whether the disk in machine `node` belongs to it.
+  const raft::VoterSet& CommittedVoters() const;
+  bool IsVoter(NodeId node) const;
   bool IsCut(int actor, NodeId node) const { return cut_paths.contains({actor, node}); }
   // The leader with the highest epoch, if one thinks it leads.
   SimProcess* NewestLeader();

@@ -11,7 +11,10 @@
 #include "tests/sim/checkers/identity_checker.h"
 #include "tests/sim/checkers/image_checker.h"
 #include "tests/sim/checkers/log_checker.h"
+#include "tests/sim/checkers/membership_checker.h"
+#include "tests/sim/checkers/quarantine_checker.h"
 #include "tests/sim/checkers/quorum_checker.h"
+#include "tests/sim/checkers/snapshot_checker.h"
 #include "tests/sim/world.h"
 
 namespace kvorum::sim {
@@ -31,7 +34,10 @@ class Checks {
         image_(world),
         fence_(world),
         bounds_(world),
-        quorum_(world) {}
+        quorum_(world),
+        snapshots_(world),
+        quarantine_(world),
+        membership_(world) {}
 
   void OnStart(const SimController& machine, const ProcessId& id);
   void OnCrash(const SimController& machine);
@@ -47,6 +53,10 @@ class Checks {
   void OnLeadership(const SimProcess& process, const raft::LeadershipChange& change);
   void OnActiveController(const SimProcess& process, Epoch epoch, bool active);
   void OnCommitFed(const SimProcess& process, const publish::CommittedUpdate& update);
+  void OnImageFed(const SimProcess& process, const MetadataImage& image);
+  // It is a snapshot's, not that of the commits so far.
+  void OnImageLoaded(const SimProcess& process, const MetadataImage& image);
+  void OnSnapshotBegun(const SimProcess& process, const SnapshotManifest& manifest);
   // In the middle of a turn, before a reply is judged: what `process` holds to be committed now.
   void SyncCommits(const SimProcess& process) { commit_.Sync(process); }
   void OnTurn(const SimProcess& process);
@@ -57,6 +67,9 @@ class Checks {
 
   // A broker was heard of by the process that is the active controller.
   void OnBrokerContact(const SimProcess& process, int32_t broker, bool wants_fence);
+
+  // Everything below it was removed from the log of `node`, at some time.
+  Offset HighestLogStart(NodeId node) const { return snapshots_.highest_start(node); }
 
   // Everything that can be checked at any time, at full length.
   void Sweep();
@@ -71,6 +84,9 @@ class Checks {
   FenceChecker fence_;
   BoundsChecker bounds_;
   QuorumChecker quorum_;
+  SnapshotChecker snapshots_;
+  QuarantineChecker quarantine_;
+  MembershipChecker membership_;
 };
 
 }  // namespace kvorum::sim

@@ -1,7 +1,10 @@
 #include "tests/sim/checkers/commit_checker.h"
 
+#include <algorithm>
+
 #include "server/base/check.h"
 #include "server/raft/raft_state.h"
+#include "tests/sim/checkers/checks.h"
 #include "tests/sim/sim_process.h"
 
 namespace kvorum::sim {
@@ -55,8 +58,9 @@ bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
                "invariant 10 CommitWriteOnce: {} has no batch that ends at its "
                "high watermark {}",
                process.id(), high_watermark);
-  if (process.node().core().is_leader()) {
-    CheckQuorumHas(*end);
+  const raft::RaftCore& core = process.node().core();
+  if (core.is_leader()) {
+    CheckQuorumHas(*end, {core.voters()});
   }
   if (high_watermark <= world_.ghost.end_offset()) {
     const GhostBatch* committed = world_.ghost.EndingAt(high_watermark);
@@ -66,27 +70,57 @@ bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
                  process.id(), high_watermark);
     return true;
   }
-  CheckQuorumHas(*end);
+  CheckQuorumHas(*end, {core.voters()});
   for (size_t i = log.FirstAbove(world_.ghost.end_offset());
        i < log.batches().size() && log.batches()[i].end_offset() <= high_watermark; ++i) {
-    world_.ghost.Append(log.batches()[i], process.node().core().epoch());
+    world_.ghost.Append(log.batches()[i], core.epoch());
   }
   world_.log.Mix(end->chain_hash);
   return true;
 }
 
 // Equal chain hashes at an offset mean equal logs below it, so one place speaks for the whole log.
-void CommitChecker::CheckQuorumHas(const BatchEnd& end) const {
+size_t CommitChecker::HoldersOf(const BatchEnd& end, const raft::VoterSet& voters) const {
   size_t holders = 0;
-  for (const auto& [id, machine] : world_.controllers) {
-    if (machine->is_voter()) {
-      const std::optional<BatchEnd> durable = EndAt(machine->disk(), end.end_offset);
-      holders += durable.has_value() && durable->chain_hash == end.chain_hash ? 1 : 0;
-    }
+  for (const auto& [id, voter] : voters.voters()) {
+    // What a disk has forgotten it will have again before its replica votes; what it gets meanwhile
+    // does not count.
+    const MemoryDisk* disk = world_.atlas.PromisedBy(voter.key);
+    holders += disk != nullptr && Holds(*disk, end) ? 1 : 0;
   }
-  KVORUM_CHECK(holders >= world_.voters.majority(),
-               "invariant 11 QuorumDurable: {}/{} counts as committed, on {} disks of voters",
-               end.end_offset, end.epoch, holders);
+  return holders;
+}
+
+void CommitChecker::CheckQuorumHas(const BatchEnd& end,
+                                   const std::vector<raft::VoterSet>& sets) const {
+  const bool is_held = std::any_of(sets.begin(), sets.end(), [&](const raft::VoterSet& voters) {
+    return HoldersOf(end, voters) >= voters.majority();
+  });
+  KVORUM_CHECK(is_held,
+               "invariant 11 QuorumDurable: {}/{} counts as committed, on {} disks of {} voters",
+               end.end_offset, end.epoch, HoldersOf(end, sets.front()), sets.front().size());
+}
+
+// Below the start of its log it has a snapshot, of what is committed (16 SnapshotAtStart, 17).
+bool CommitChecker::Holds(const MemoryDisk& disk, const BatchEnd& end) const {
+  if (end.end_offset < disk.start().end_offset) {
+    return true;
+  }
+  const std::optional<BatchEnd> durable = EndAt(disk, end.end_offset);
+  return durable.has_value() && durable->chain_hash == end.chain_hash;
+}
+
+void CommitChecker::OnImageFed(const SimProcess& process, const MetadataImage& image) {
+  Progress& progress = progress_[process.id().node];
+  const Offset end = image.provenance().end_offset;
+  if (progress.fed_end == end) {
+    return;
+  }
+  KVORUM_CHECK(!progress.fed_end.has_value() || end > *progress.fed_end,
+               "invariant 20 ApplyInOrderOnce: {} goes back from {} to a snapshot at {}",
+               process.id(), *progress.fed_end, end);
+  world_.checks->OnImageLoaded(process, image);
+  progress.fed_end = end;
 }
 
 void CommitChecker::OnCommitFed(const SimProcess& process, const publish::CommittedUpdate& update) {
@@ -111,6 +145,8 @@ void CommitChecker::OnCommitFed(const SimProcess& process, const publish::Commit
       "invariant 20 ApplyInOrderOnce: {} publishes other content at {}", process.id(), update.from);
 }
 
-void CommitChecker::Sweep() const { CheckQuorumHas(world_.ghost.end()); }
+void CommitChecker::Sweep() const {
+  CheckQuorumHas(world_.ghost.end(), world_.atlas.AppendedVoters());
+}
 
 }  // namespace kvorum::sim

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "server/publish/committed_update.h"
 #include "tests/sim/world.h"
@@ -19,6 +20,8 @@ class CommitChecker {
   // Takes note of the high watermark as it is now.
   void Sync(const SimProcess& process);
   void OnTurn(const SimProcess& process);
+  // The image of the commits that were fed, or of a snapshot.
+  void OnImageFed(const SimProcess& process, const MetadataImage& image);
   void OnCommitFed(const SimProcess& process, const publish::CommittedUpdate& update);
   void Sweep() const;
 
@@ -32,7 +35,10 @@ class CommitChecker {
   // False: can't be told yet.
   bool OnAdvanced(const SimProcess& process, Offset high_watermark);
   void CheckLeaderMayAdvance(const SimProcess& process, Offset high_watermark) const;
-  void CheckQuorumHas(const BatchEnd& end) const;
+  // Of one of these sets, at least.
+  void CheckQuorumHas(const BatchEnd& end, const std::vector<raft::VoterSet>& sets) const;
+  size_t HoldersOf(const BatchEnd& end, const raft::VoterSet& voters) const;
+  bool Holds(const MemoryDisk& disk, const BatchEnd& end) const;
 
   World& world_;
   std::map<NodeId, Progress> progress_;  // of the process that runs now

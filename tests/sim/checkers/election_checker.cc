@@ -1,5 +1,7 @@
 #include "tests/sim/checkers/election_checker.h"
 
+#include <algorithm>
+
 #include "server/base/check.h"
 #include "server/base/overloaded.h"
 #include "server/raft/raft_state.h"
@@ -75,9 +77,7 @@ void ElectionChecker::OnGrantSent(const SimProcess& process, Epoch epoch,
   KVORUM_CHECK(is_new || first->second == candidate,
                "invariant 3 VoteOnce: {} voted for {} and for {} in epoch {}", process.id(),
                first->second.node_id, candidate.node_id, epoch);
-  if (world_.voters.Contains(voter)) {
-    won_[{epoch, candidate}].insert(voter);
-  }
+  won_[{epoch, candidate}].insert(voter);
 }
 
 void ElectionChecker::OnResponseSent(const SimProcess& process, const raft::RaftRequest& request,
@@ -100,7 +100,8 @@ void ElectionChecker::OnLeadership(const SimProcess& process,
   KVORUM_CHECK(leader->second.node == process.id().node,
                "invariant 1 ElectionSafety: {} and {} lead epoch {}", leader->second, process.id(),
                change.epoch);
-  if (leader->second != process.id() && world_.voters.size() == 1 &&
+  const raft::VoterSet& voters = process.storage().mirror().voters();
+  if (leader->second != process.id() && voters.size() == 1 &&
       durably_led_[process.id().node] < change.epoch) {
     leader->second = process.id();  // a lone voter that lost its election with the crash
   }
@@ -111,8 +112,12 @@ void ElectionChecker::OnLeadership(const SimProcess& process,
     return;
   }
   const ReplicaKey& self = process.node().core().state().config.self;
-  const size_t votes = won_[{change.epoch, self}].size();
-  KVORUM_CHECK(world_.voters.size() == 1 || votes >= world_.voters.majority(),
+  const std::set<ReplicaKey>& won = won_[{change.epoch, self}];
+  const auto votes =
+      static_cast<size_t>(std::count_if(won.begin(), won.end(), [&voters](const ReplicaKey& voter) {
+        return voters.Contains(voter);
+      }));
+  KVORUM_CHECK(voters.size() == 1 || votes >= voters.majority(),
                "invariant 36 NonVotersDontCount: {} leads epoch {} with {} votes of voters",
                process.id(), change.epoch, votes);
   const BatchEnd committed = world_.ghost.EndCommittedBefore(change.epoch);

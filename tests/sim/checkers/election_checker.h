@@ -34,7 +34,7 @@ class ElectionChecker {
   std::map<NodeId, Epoch> durable_epochs_;
   std::map<NodeId, Epoch> durably_led_;  // newest epoch whose leadership reached the disk
   std::map<std::pair<Epoch, ReplicaKey>, ReplicaKey> grants_;         // by voter
-  std::map<std::pair<Epoch, ReplicaKey>, std::set<ReplicaKey>> won_;  // by candidate
+  std::map<std::pair<Epoch, ReplicaKey>, std::set<ReplicaKey>> won_;  // by candidate, from anybody
 };
 
 }  // namespace kvorum::sim

@@ -1,10 +1,12 @@
 #include "tests/sim/checkers/ghost_log.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "server/base/check.h"
 #include "server/metadata/metadata_delta.h"
 #include "server/metadata/record_codec.h"
+#include "server/node/control_codec.h"
 #include "storage/log_verifier.h"
 
 namespace kvorum::sim {
@@ -33,6 +35,11 @@ void GhostLog::Append(const RecordBatch& batch, Epoch committed_in) {
       index_.Add(record, offset);
       delta.Replay(record, offset);
       ++offset;
+    }
+  }
+  if (batch.is_control) {
+    if (std::optional<raft::VoterSet> voters = DecodeVoterSet(*batch.payload)) {
+      voter_sets_.emplace(batch.base_offset, *std::move(voters));
     }
   }
   image_ = delta.Apply({.end_offset = batch.end_offset(),
@@ -72,6 +79,11 @@ std::shared_ptr<const MetadataImage> GhostLog::ImageAt(Offset offset) const {
   }
   const GhostBatch* ghost = EndingAt(offset);
   return ghost == nullptr ? nullptr : ghost->image;
+}
+
+std::string GhostLog::VotersPayloadAt(Offset offset) const {
+  const auto next = voter_sets_.lower_bound(offset);
+  return next == voter_sets_.begin() ? std::string() : *EncodeVoterSet(std::prev(next)->second);
 }
 
 BatchEnd GhostLog::EndCommittedBefore(Epoch epoch) const {

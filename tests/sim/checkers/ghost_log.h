@@ -1,11 +1,13 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "kvorum/v1/record.pb.h"
 #include "server/metadata/metadata_image.h"
+#include "server/raft/voter_set.h"
 #include "storage/types/record_batch.h"
 #include "storage/types/recovered_state.h"
 #include "tests/sim/checkers/record_index.h"
@@ -40,6 +42,10 @@ class GhostLog {
   const GhostBatch* BeginningAt(Offset offset) const;
   // The metadata of everything below `offset`; nullptr if no committed batch ends there.
   std::shared_ptr<const MetadataImage> ImageAt(Offset offset) const;
+  // The voter sets among the committed records, by where each was appended.
+  const std::map<Offset, raft::VoterSet>& voter_sets() const { return voter_sets_; }
+  // The payload a snapshot at `offset` carries; empty: there was no voter set yet.
+  std::string VotersPayloadAt(Offset offset) const;
   // The end of what was committed by leaders of epochs below `epoch`.
   BatchEnd EndCommittedBefore(Epoch epoch) const;
 
@@ -55,6 +61,7 @@ class GhostLog {
   BatchEnd end_;
   std::shared_ptr<const MetadataImage> image_;
   std::vector<GhostBatch> batches_;
+  std::map<Offset, raft::VoterSet> voter_sets_;
   RecordIndex index_;
 };
 

@@ -37,7 +37,7 @@ void LogChecker::CheckTruncation(const SimProcess& process, Offset to) const {
 
 void LogChecker::CheckAppend(const SimProcess& process, const StorageWrite& write) const {
   const LogMirror& log = process.storage().mirror();
-  BatchEnd end = log.end();
+  BatchEnd end = write.install.has_value() ? EndOf(*write.install) : log.end();
   if (write.truncate_to.has_value()) {
     const std::optional<BatchEnd> cut = log.EndAt(std::min(*write.truncate_to, end.end_offset));
     KVORUM_CHECK(cut.has_value(), "invariant 7 Contiguity: {} truncates to {}, inside a batch",
@@ -108,6 +108,11 @@ void LogChecker::OnTrace(const SimProcess& process, const raft::RaftTrace& trace
 void LogChecker::Sweep() {
   for (const auto& [id, machine] : world_.controllers) {
     BatchEnd end = machine->disk().start();
+    const GhostBatch* removed = world_.ghost.EndingAt(end.end_offset);
+    KVORUM_CHECK(
+        end == world_.ghost.genesis() || (removed != nullptr && EndOf(removed->batch) == end),
+        "invariant 7 Contiguity: the log of {} begins at {}/{}, where no committed batch ends", id,
+        end.end_offset, end.epoch);
     for (const auto& [offset, batch] : machine->disk().batches()) {
       const absl::Status status = CheckContinues(end, batch);
       KVORUM_CHECK(status.ok(), "invariant 7 Contiguity: disk of {}: {}", id, status.ToString());

@@ -2,13 +2,20 @@
 
 #include <algorithm>
 
+#include "server/node/control_codec.h"
 #include "storage/log_verifier.h"
 
 namespace kvorum::sim {
 
-LogMirror::LogMirror(const BatchEnd& start, const std::map<Offset, RecordBatch>& batches)
-    : start_(start) {
-  for (const auto& [offset, batch] : batches) {
+LogMirror::LogMirror(const MemoryDisk& disk, raft::VoterSet bootstrap)
+    : start_(disk.start()), bootstrap_(std::move(bootstrap)) {
+  sets_.emplace_back(Offset(-1), bootstrap_);
+  for (const SnapshotManifest& snapshot : disk.manifests()) {
+    if (snapshot.id.offset == start_.end_offset && !snapshot.voters.empty()) {
+      sets_.front().second = *DecodeVoterSet(snapshot.voters);
+    }
+  }
+  for (const auto& [offset, batch] : disk.batches()) {
     Append(batch);
   }
 }
@@ -17,6 +24,9 @@ void LogMirror::Install(const SnapshotManifest& snapshot) {
   start_ = EndOf(snapshot);
   ends_.clear();
   batches_.clear();
+  sets_.clear();
+  sets_.emplace_back(Offset(-1),
+                     snapshot.voters.empty() ? bootstrap_ : *DecodeVoterSet(snapshot.voters));
 }
 
 void LogMirror::TruncateTo(Offset end_offset) {
@@ -24,11 +34,19 @@ void LogMirror::TruncateTo(Offset end_offset) {
     ends_.pop_back();
     batches_.pop_back();
   }
+  while (sets_.back().first >= end_offset) {
+    sets_.pop_back();
+  }
 }
 
 void LogMirror::Append(const RecordBatch& batch) {
   batches_.push_back(batch);
   ends_.push_back(EndOf(batch));
+  if (batch.is_control) {
+    if (std::optional<raft::VoterSet> voters = DecodeVoterSet(*batch.payload)) {
+      sets_.emplace_back(batch.base_offset, *std::move(voters));
+    }
+  }
 }
 
 size_t LogMirror::FirstAbove(Offset offset) const {

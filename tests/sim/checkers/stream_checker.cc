@@ -4,6 +4,7 @@
 
 #include "server/base/check.h"
 #include "server/metadata/metadata_delta.h"
+#include "tests/sim/checkers/checks.h"
 
 namespace kvorum::sim {
 
@@ -74,10 +75,17 @@ void StreamChecker::OnHello(const v1::Hello& hello) {
   greeted_ = true;
 }
 
-void StreamChecker::OnReset(const v1::Reset& reset) const {
-  // The log is never cut here, and what a broker has is committed; so nothing can have diverged.
-  KVORUM_CHECK(false, "invariant 32 StreamResume: broker {} is reset: {}", broker_,
+void StreamChecker::OnReset(const v1::Reset& reset) {
+  // What a broker has is committed, so nothing can have diverged.
+  const Offset position(state_.position.has_value() ? state_.position->offset() : 0);
+  KVORUM_CHECK(reset.reason() == v1::Reset::REASON_COMPACTED &&
+                   position < world_.checks->HighestLogStart(server_),
+               "invariant 32 StreamResume: broker {} at {} is reset: {}", broker_, position,
                reset.message());
+  world_.log.Hit(Mark::kStreamResetByCompaction);
+  expects_reset_ = false;
+  in_snapshot_ = true;
+  snapshot_.clear();
 }
 
 void StreamChecker::OnSnapshotChunk(const v1::SnapshotChunk& chunk) {

@@ -22,8 +22,8 @@ class StreamChecker {
     std::shared_ptr<const MetadataImage> image = MetadataImage::Empty();
   };
 
-  StreamChecker(World& world, int broker, State state)
-      : world_(world), broker_(broker), state_(std::move(state)) {}
+  StreamChecker(World& world, int broker, NodeId server, State state)
+      : world_(world), broker_(broker), server_(server), state_(std::move(state)) {}
 
   void OnUpdate(const v1::MetadataUpdate& update);
 
@@ -37,13 +37,14 @@ class StreamChecker {
   void OnSnapshotEnd(const v1::SnapshotEnd& end);
   void OnCommit(const v1::Commit& commit);
   void OnBookmark(const v1::Bookmark& bookmark) const;
-  void OnReset(const v1::Reset& reset) const;
+  void OnReset(const v1::Reset& reset);
   void CheckCommitted(const v1::Position& position, const char* what) const;
   void ApplyCommit(const v1::Position& to);
   void CheckState() const;
 
   World& world_;
   int broker_;
+  NodeId server_;
   State state_;
   bool greeted_ = false;
   bool is_over_ = false;

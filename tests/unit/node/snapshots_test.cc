@@ -105,6 +105,25 @@ TEST_F(SnapshotsTest, OneIsMadeAfterSoMuchTimeIfAnythingWasWritten) {
   EXPECT_EQ(core(leader).snapshots().size(), 1u) << "nothing was written since";
 }
 
+// What others have committed may not be on the own disk yet: no snapshot of it can be made, and
+// until its writes are done there is nothing to wake up for.
+TEST_F(SnapshotsTest, OneThatIsDueWaitsForTheOwnDisk) {
+  cluster.base_config.snapshots.max_interval = seconds(60);
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  TestController& machine = cluster.at(leader);
+  machine.disk_is_slow = true;
+  Put(leader, 1);
+  cluster.now.now += seconds(61);
+  machine.node().HandleTimer(cluster.now);
+  machine.node().Execute(cluster.now);
+  EXPECT_TRUE(core(leader).snapshots().empty());
+  EXPECT_GT(machine.node().NextDeadline(), cluster.now.now);
+  machine.disk_is_slow = false;
+  cluster.Settle();
+  EXPECT_EQ(core(leader).snapshots().size(), 1u);
+}
+
 // consensus §3.7: by size, and never with fewer than one.
 TEST_F(SnapshotsTest, RetentionMovesTheLogStartToASnapshotThatIsKept) {
   cluster.base_config.snapshots.max_log_bytes = 1000;
@@ -218,6 +237,20 @@ TEST_F(SnapshotsTest, CrashAtAnyStepOfAnInstallLeavesOneWholeState) {
   cluster.Start(late);
   cluster.RunUntil([&] { return AllEqual(); });
   EXPECT_GT(core(late).log_start_offset(), Offset(50));
+}
+
+TEST_F(SnapshotsTest, WhoWaitsForOneIsToldThatTheNodeStops) {
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  Put(leader, 1);
+  TestController& machine = cluster.at(leader);
+  machine.disk_is_slow = true;
+  const SnapshotAnswer answer = Trigger(leader);
+  ASSERT_TRUE(answer->is_waiting());
+  machine.node().BeginShutdown(cluster.now);
+  machine.node().Execute(cluster.now);
+  EXPECT_EQ(answer->times, 1);
+  EXPECT_EQ(answer->reason(), ErrorReason::kShuttingDown);
 }
 
 TEST_F(SnapshotsTest, RefusesWhileItIsStopping) {

@@ -179,6 +179,51 @@ TEST_F(MemoryStorageTest, FaultsAreNoticed) {
   EXPECT_FALSE(Restart()->quarantine.has_value());
 }
 
+TEST_F(MemoryStorageTest, ADamagedGuardSlotLeavesTheOther) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  Submit(Entering(Epoch(2), {log_.Append(Epoch(2))}));
+  storage_->CompleteAll();
+  disk_.LoseGuardSlot();
+  const auto state = Restart();
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_FALSE(state->quarantine.has_value()) << state->quarantine->reason;
+  EXPECT_EQ(disk_.guard()->epoch, Epoch(2));  // of the database, which is newer
+}
+
+// The log is shorter than the older slot says, and the newer one was the only witness.
+TEST_F(MemoryStorageTest, ADamagedGuardSlotAfterATruncationIsQuarantined) {
+  Submit(Entering(Epoch(1), {log_.Append(Epoch(1)), log_.Append(Epoch(1))}));
+  storage_->CompleteAll();
+  StorageWrite shorter;
+  shorter.truncate_to = Offset(1);
+  Submit(std::move(shorter));
+  storage_->CompleteAll();
+  disk_.LoseGuardSlot();
+  EXPECT_TRUE(Restart()->quarantine.has_value());
+}
+
+TEST_F(MemoryStorageTest, ADamagedOrMissingSnapshotIsNoticed) {
+  const SnapshotManifest manifest = testing::Counted(testing::SnapshotAt(9, 2), {"one", "two"});
+  storage_->WriteSnapshotChunk(manifest.id, 0, "one", [](const absl::Status&) {});
+  storage_->WriteSnapshotChunk(manifest.id, 1, "two", [](const absl::Status&) {});
+  storage_->FreezeSnapshot(manifest, [](const absl::Status& done) { EXPECT_TRUE(done.ok()); });
+  storage_->CompleteAll();
+  disk_.FlipChunk(manifest.id, 1);
+  const auto read = [this, &manifest](int64_t index) {
+    absl::Status status;
+    storage_->ReadSnapshotChunk(manifest.id, index, [&](const absl::StatusOr<std::string>& chunk) {
+      status = chunk.status();
+    });
+    storage_->CompleteAll();
+    return status;
+  };
+  EXPECT_TRUE(read(0).ok());
+  EXPECT_TRUE(absl::IsDataLoss(read(1)));
+  disk_.LoseSnapshot(manifest.id);
+  EXPECT_TRUE(Restart()->quarantine.has_value());
+}
+
 TEST_F(MemoryStorageTest, AQuarantineEndsByAWrite) {
   Submit(Entering(Epoch(1), {log_.Append(Epoch(1)), log_.Append(Epoch(1))}));
   storage_->CompleteAll();
