@@ -77,7 +77,8 @@ absl::StatusOr<std::string> ChunkStore::Get(int64_t serial, int64_t index) const
   if (in.size() < kCrcBytes) {
     return MakeError(ErrorReason::kCorruptLog, fmt::format("chunk {}: {} bytes", index, in.size()));
   }
-  if (const auto crc = TakeBigEndian<uint32_t>(in); ChunkCrc(key, in) != crc && !KVORUM_MUTANT(R48b)) {
+  if (const auto crc = TakeBigEndian<uint32_t>(in);
+      ChunkCrc(key, in) != crc && !KVORUM_MUTANT(R48b)) {
     return MakeError(ErrorReason::kCorruptLog, fmt::format("chunk {} fails its checksum", index));
   }
   row.erase(0, kCrcBytes);

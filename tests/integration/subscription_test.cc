@@ -61,9 +61,12 @@ Entries EntriesOf(const client::MetadataCache& cache) {
 TEST(SubscriptionTest, AWatcherMissesAndRepeatsNothingAcrossDeathsOfTheLeader) {
   Cluster cluster;
   cluster.StartAll();
-  ASSERT_GE(cluster.WaitForLeader(), 0);
+  const int leader = cluster.WaitForLeader();
+  ASSERT_GE(leader, 0);
   client::MetadataCache cache;
-  client::MetadataWatcher watcher(EndpointsOf(cluster.endpoints()), {}, cache);
+  client::MetadataWatcherOptions options;
+  options.first_endpoint = cluster.endpoint(leader);  // the first to die
+  client::MetadataWatcher watcher(EndpointsOf(cluster.endpoints()), options, cache);
   watcher.Start();
   WriteLoad load(cluster, 3, "load/");
   KillLeaders(cluster, load, 3);
