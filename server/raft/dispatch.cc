@@ -256,7 +256,11 @@ void OnResponse(RaftState& state, const ResponseReceived& event) {
                           : ChangeError::kUnreachable);
     }
     if (std::holds_alternative<FetchResponse>(event.response)) {
-      OnProbeFailed(state);
+      // Not if it is the leader that refuses: then the others must be asked, all the sooner.
+      const bool is_followed = role == Role::kFollower && KnownLeader(state) == event.from;
+      if (!is_followed) {
+        OnProbeFailed(state);
+      }
     } else if (std::holds_alternative<FetchSnapshotResponse>(event.response)) {
       OnFetchSnapshotRefused(state, event.from, HeaderOf(event.response).error);
     }

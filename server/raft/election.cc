@@ -50,7 +50,11 @@ bool GrantsPreVote(const RaftState& state, const VoteRequest& request) {
     return false;
   }
   const auto* follower = std::get_if<Follower>(&state.role);
-  if (follower != nullptr && follower->has_fetched && !KVORUM_MUTANT(R18b)) {
+  // An observer never gives its leader up, but its word must not shield a silent one: it may be a
+  // voter that does not know it yet.
+  const bool hears_leader = follower != nullptr && follower->has_fetched &&
+                            (IsVoter(state) || state.now.now < follower->fetch_deadline);
+  if (hears_leader && !KVORUM_MUTANT(R18b)) {
     return false;
   }
   return IsLogUpToDate(state, request);

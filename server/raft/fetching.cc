@@ -88,13 +88,9 @@ void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
   state.fetch_target = to.key.node_id;
 }
 
-bool IsVoterAddress(const RaftState& state, const PeerAddress& address) {
-  return std::any_of(Voters(state).voters().begin(), Voters(state).voters().end(),
-                     [&](const auto& entry) { return entry.second.address == address; });
-}
-
 // Who could know another leader than the one that does not answer: the voters, and the servers of
-// the settings, of which only the address is known.
+// the settings, of which only the address is known. They may be the same machines, but with other
+// disks than the voter set here knows.
 std::vector<Voter> ProbeTargets(const RaftState& state) {
   std::vector<Voter> targets;
   for (const auto& [id, voter] : Voters(state).voters()) {
@@ -105,7 +101,7 @@ std::vector<Voter> ProbeTargets(const RaftState& state) {
   int32_t id = kFirstBootstrapServer;
   for (const PeerAddress& address : state.config.bootstrap_servers) {
     const ReplicaKey key{NodeId(id--), Uuid()};
-    if (!IsVoterAddress(state, address) && IsReady(state, key.node_id)) {
+    if (IsReady(state, key.node_id)) {
       targets.push_back(Voter{.key = key, .address = address});
     }
   }

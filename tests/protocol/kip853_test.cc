@@ -81,6 +81,43 @@ TEST(Kip853Test, ObserverNeverCampaigns) {
   EXPECT_FALSE(node.Describe().is_voter);
 }
 
+// The leader it knows is another replica now, and its answers say nothing of who leads.
+TEST(Kip853Test, ObserverWhoseLeaderHasANewDiskAsksTheOthers) {
+  TestNode node(7, VotersUpTo(3));
+  node.TakeSends();  // it has asked around before
+  node.Follow(2, 1);
+  bool has_asked_another = false;
+  for (int i = 0; i < 50 && !has_asked_another; ++i) {
+    for (const SendRequest& fetch : node.TakeSendsOf<FetchRequest>()) {
+      has_asked_another = has_asked_another || fetch.to.key.node_id != NodeId(2);
+      FetchResponse refusal;
+      refusal.header = node.OkHeader();
+      refusal.header.error = RaftError::kInvalidVoterKey;
+      node.Respond(fetch, refusal);
+    }
+    if (node.core().NextDeadline() != kNever) {
+      node.FireTimer();
+    }
+  }
+  EXPECT_TRUE(has_asked_another);
+}
+
+// Else a voter that does not know yet that it is one keeps the others from replacing its leader.
+TEST(Kip853Test, ObserverThatHearsItsLeaderNoMoreGrantsPreVotes) {
+  TestNode node(7, VotersUpTo(3));
+  node.Follow(2, 1);
+  node.AnswerFetch({}, std::nullopt);
+  const auto grants = [&node] {
+    return node
+        .AskFor<VoteResponse>(VoteRequest{
+            .header = node.HeaderFrom(1), .epoch = Epoch(1), .log_end = {}, .pre_vote = true})
+        .vote_granted;
+  };
+  EXPECT_FALSE(grants());
+  node.Advance(std::chrono::seconds(5));
+  EXPECT_TRUE(grants());
+}
+
 // consensus §1.4: its own voter set may be stale.
 TEST(Kip853Test, ObserverAnswersVotesAndStrangersAreAnsweredToo) {
   TestNode node(7, VotersUpTo(3));
