@@ -52,7 +52,8 @@ void CheckState(const RaftState& state) {
                "leader of epoch {} was not written", state.epoch);
   // A leader that has removed itself stays until that is committed (KIP-853), and then hands over.
   const bool may_have_left = role == Role::kLeader || role == Role::kResigned;
-  KVORUM_CHECK(IsVoter(state) || MayBeObserver(role) || may_have_left || KVORUM_MUTANT(R46),
+  KVORUM_CHECK(IsVoter(state) || IsLeaving(state) || MayBeObserver(role) || may_have_left ||
+                   KVORUM_MUTANT(R46),
                "observer is {}", RoleName(role));
   KVORUM_CHECK(!state.is_quarantined || MayBeObserver(role) || role == Role::kResigned,
                "quarantined {}", RoleName(role));

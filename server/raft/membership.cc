@@ -280,7 +280,8 @@ void PollMembership(RaftState& state) {
     }
   }
   // By that fact, not by a request, which may have timed out: else such a leader never goes.
-  if (!IsVoter(state) && state.voters.newest_offset() < leader.high_watermark) {
+  if (!IsVoter(state) && state.voters.newest_offset() < leader.high_watermark &&
+      !KVORUM_MUTANT(RemovedLeaderStays)) {
     Trace(state, RaftTraceKind::kLeaderRemoved, {.offset = state.voters.newest_offset()});
     BecomeResigned(state, HandOver::kTransfer);
   }

@@ -213,7 +213,9 @@ void TruncateLog(RaftState& state, Offset end) {
                state.epoch, end);
   state.log.TruncateTo(end);
   const VoterSet before = Voters(state);
-  state.voters.TruncateTo(end);
+  if (!KVORUM_MUTANT(VotersKept)) {
+    state.voters.TruncateTo(end);
+  }
   TraceVoters(state, before);
   state.pending_writes.TruncateTo(end);
   StorageWrite write;

@@ -109,13 +109,25 @@ std::optional<PeerAddress> OwnAddress(const RaftState& state) {
   if (IsVoter(state)) {
     return Voters(state).Find(state.config.self.node_id)->address;
   }
-  const auto* leader = std::get_if<Leader>(&state.role);
-  return leader == nullptr ? std::nullopt : std::optional(leader->address);
+  if (const auto* leader = std::get_if<Leader>(&state.role)) {
+    return leader->address;
+  }
+  return IsLeaving(state)
+             ? std::optional(state.voters.former()->Find(state.config.self.node_id)->address)
+             : std::nullopt;
 }
 
 bool IsVoter(const RaftState& state) { return Voters(state).Contains(state.config.self); }
 
-bool MayElect(const RaftState& state) { return IsVoter(state) && !state.is_quarantined; }
+bool IsLeaving(const RaftState& state) {
+  const VoterSet* former = state.voters.former();
+  return !IsVoter(state) && former != nullptr && former->Contains(state.config.self) &&
+         state.voters.newest_offset() >= state.high_watermark && !KVORUM_MUTANT(LeavingIsMute);
+}
+
+bool MayElect(const RaftState& state) {
+  return (IsVoter(state) || IsLeaving(state)) && !state.is_quarantined;
+}
 
 const VoterSet& Voters(const RaftState& state) { return state.voters.newest(); }
 

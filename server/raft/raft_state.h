@@ -221,7 +221,11 @@ std::optional<NodeId> KnownLeader(const RaftState& state);
 // The leader of the epoch for the record, which is self while Resigned.
 std::optional<NodeId> LeaderOfEpoch(const RaftState& state);
 bool IsVoter(const RaftState& state);
-// A voter whose word counts: it may campaign and vote.
+// A voter until the newest set, which is not known to be committed. It may campaign, without a vote
+// of its own: if it holds the record of its removal and the others do not, they wait for it (Raft
+// thesis §4.2.2).
+bool IsLeaving(const RaftState& state);
+// One whose word counts: it may campaign.
 bool MayElect(const RaftState& state);
 const VoterSet& Voters(const RaftState& state);
 bool IsShuttingDown(const RaftState& state);

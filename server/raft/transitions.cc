@@ -93,7 +93,9 @@ TimePoint NextElectionDeadline(RaftState& state) {
 
 ElectionTally TallyWithSelf(const RaftState& state) {
   ElectionTally tally;
-  tally.answers[state.config.self.node_id] = true;
+  if (IsVoter(state) || KVORUM_MUTANT(R46)) {
+    tally.answers[state.config.self.node_id] = true;
+  }
   return tally;
 }
 
@@ -107,11 +109,11 @@ std::vector<NodeId> VoterIds(const VoterSet& voters) {
 
 // The voter set to begin an epoch with: written if the log has none yet, or if this node is
 // reached elsewhere than its entry says (KIP-853). Keys stay as they are, so that it may follow on
-// a set that is not committed.
+// a set that is not committed. One that is leaving has no entry.
 std::optional<VoterSet> VotersToWrite(const RaftState& state) {
   const VoterSet& newest = Voters(state);
   const Voter self{.key = state.config.self, .address = *OwnAddress(state)};
-  if (*newest.Find(self.key.node_id) != self) {
+  if (IsVoter(state) && *newest.Find(self.key.node_id) != self) {
     return newest.With(self);
   }
   return state.voters.is_in_log() ? std::nullopt : std::optional(newest);
@@ -169,7 +171,7 @@ void BecomeInitialRole(RaftState& state) {
     }
     state.role = std::move(role);
     SaveQuorumState(state);
-  } else if (led && IsVoter(state)) {
+  } else if (led && (IsVoter(state) || IsLeaving(state))) {
     // It may have lost an unsynced tail that others hold: leading again in this epoch could give
     // the same offsets other content (KAFKA-10527).
     Resigned role = MakeResigned(state, {});
@@ -178,7 +180,7 @@ void BecomeInitialRole(RaftState& state) {
     BecomeFollower(state, state.epoch, *FindLeader(state, *leader, std::nullopt));
   } else {
     const Unattached role{.leader_id = led ? std::nullopt : leader,
-                          .election_deadline = Voters(state).size() == 1
+                          .election_deadline = IsVoter(state) && Voters(state).size() == 1
                                                    ? state.now.now
                                                    : DrawElectionDeadline(state)};
     EnterRole(state, role, RaftTraceKind::kBecameUnattached, {}, {});
@@ -220,7 +222,8 @@ void BecomeFollower(RaftState& state, Epoch epoch, Voter leader) {
 }
 
 void BecomeProspective(RaftState& state) {
-  KVORUM_CHECK(IsVoter(state) || KVORUM_MUTANT(R46), "observer campaigns in epoch {}", state.epoch);
+  KVORUM_CHECK(MayElect(state) || KVORUM_MUTANT(R46), "observer campaigns in epoch {}",
+               state.epoch);
   KVORUM_CHECK(RoleOf(state) != Role::kLeader, "leader of {} campaigns", state.epoch);
   KVORUM_CHECK(RoleOf(state) != Role::kResigned, "resigned leader of {} campaigns", state.epoch);
   const auto* follower = std::get_if<Follower>(&state.role);
@@ -238,7 +241,7 @@ void BecomeProspective(RaftState& state) {
 }
 
 void BecomeCandidate(RaftState& state) {
-  KVORUM_CHECK(IsVoter(state) || KVORUM_MUTANT(R46), "observer is a candidate after epoch {}",
+  KVORUM_CHECK(MayElect(state) || KVORUM_MUTANT(R46), "observer is a candidate after epoch {}",
                state.epoch);
   KVORUM_CHECK(RoleOf(state) == Role::kProspective, "candidate from role {}",
                RoleName(RoleOf(state)));

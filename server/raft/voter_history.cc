@@ -29,6 +29,13 @@ const VoterSet* VoterHistory::Below(Offset end) const {
   return found;
 }
 
+const VoterSet* VoterHistory::former() const {
+  if (sets_.empty()) {
+    return nullptr;
+  }
+  return sets_.size() == 1 ? &bootstrap_ : &sets_[sets_.size() - 2].voters;
+}
+
 void VoterHistory::TruncatePrefix(Offset start) {
   while (sets_.size() > 1 && sets_[1].offset < start) {
     sets_.erase(sets_.begin());

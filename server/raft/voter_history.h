@@ -27,6 +27,9 @@ class VoterHistory {
     return set == nullptr ? bootstrap_ : *set;
   }
 
+  // The set that held before the newest one; nullptr: the newest is the first that is known.
+  const VoterSet* former() const;
+
   // False: the log holds no voter set yet, and the next leader must write one.
   bool is_in_log() const { return !sets_.empty(); }
 

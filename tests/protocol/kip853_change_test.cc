@@ -136,6 +136,7 @@ TEST_F(Kip853ChangeTest, OnlyALeaderChangesTheVoters) {
 
 // --- add ---
 
+// consensus §5 ⚠, KAFKA-17973: no set adds one replica and removes another; a new disk takes two.
 TEST_F(Kip853ChangeTest, AnIdThatIsTakenCannotBeAddedWithWhateverDisk) {
   Commit();
   node.Receive(node.FetchFrom(3));
@@ -436,6 +437,91 @@ TEST_F(Kip853ChangeTest, ALeaderServesReplicasThatAreNoVoters) {
   EXPECT_THAT(answer.batches, SizeIs(1));
 }
 
+// --- whom the newest set leaves out before that is committed ---
+
+// Follower of 2 in epoch 1, whose log ends with its own removal from the voters 1, 2 and 3.
+class Kip853LeavingTest : public ::testing::Test {
+ protected:
+  void FetchOwnRemoval(std::optional<int> high_watermark) {
+    node.Follow(2, 1);
+    std::vector<RecordBatch> log = BatchesAfter({}, {1});
+    log.push_back(MakeBatch(Offset(1), 1, Epoch(1), /*is_control=*/true, 0,
+                            EncodeVotersText(VotersOf({2, 3})), log[0].chain_hash));
+    node.AnswerFetch(log, high_watermark);
+    ASSERT_EQ(node.core().voters(), VotersOf({2, 3}));
+  }
+  void AnswerVotes(const std::vector<SendRequest>& requests) {
+    for (const SendRequest& vote : requests) {
+      node.Respond(vote, VoteResponse{.header = node.OkHeader(), .vote_granted = true});
+    }
+  }
+
+  TestNode node{1, VotersUpTo(3)};
+};
+
+// Raft thesis §4.2.2: a server that is not in its newest configuration may still campaign.
+TEST_F(Kip853LeavingTest, CampaignsForTheVotesOfTheNewestSetAndHasNoneItself) {
+  FetchOwnRemoval(std::nullopt);
+  while (node.role() == Role::kFollower) {
+    node.FireTimer();
+  }
+  ASSERT_EQ(node.role(), Role::kProspective);
+  std::vector<SendRequest> asked = node.TakeSendsOf<VoteRequest>();
+  ASSERT_THAT(asked, SizeIs(2));
+  AnswerVotes({asked[0]});
+  EXPECT_EQ(node.role(), Role::kProspective) << "one of two, and its own does not count";
+  AnswerVotes({asked[1]});
+  ASSERT_EQ(node.role(), Role::kCandidate);
+  asked = node.TakeSendsOf<VoteRequest>();
+  ASSERT_THAT(asked, SizeIs(2));
+  AnswerVotes({asked[0]});
+  EXPECT_EQ(node.role(), Role::kCandidate);
+  AnswerVotes({asked[1]});
+  ASSERT_EQ(node.role(), Role::kLeader);
+  for (const int peer : {2, 3}) {
+    EXPECT_EQ(node.role(), Role::kLeader) << "until the removal is committed";
+    node.Receive(node.FetchFrom(peer));
+  }
+  EXPECT_EQ(node.role(), Role::kResigned);
+  EXPECT_EQ(node.Describe().committed_voters, VotersOf({2, 3}));
+}
+
+TEST_F(Kip853LeavingTest, IsAnObserverOnceItsRemovalIsCommitted) {
+  FetchOwnRemoval(2);
+  node.RunFor(std::chrono::seconds(10));
+  EXPECT_EQ(node.role(), Role::kFollower);
+  EXPECT_THAT(node.TakeSendsOf<VoteRequest>(), IsEmpty());
+}
+
+TEST_F(Kip853LeavingTest, CampaignsAfterARestartTooUntilALeaderSaysWhatIsCommitted) {
+  FetchOwnRemoval(2);
+  node.CrashAndRestart();
+  while (node.role() != Role::kProspective) {
+    node.FireTimer();
+  }
+  VoteResponse refusal{.header = node.OkHeader(2), .vote_granted = false};
+  refusal.header.leader_voter = VoterOf(2);
+  node.Respond(node.TakeSendsOf<VoteRequest>().at(0), refusal);
+  ASSERT_EQ(node.role(), Role::kFollower);
+  node.AnswerFetch({}, 2);
+  node.RunFor(std::chrono::seconds(10));
+  EXPECT_EQ(node.role(), Role::kFollower);
+}
+
+// consensus §1.3 rule 3: the others still name it leader of the epoch that it must not lead again.
+TEST_F(Kip853ChangeTest, ALeaderThatRemovedItselfComesUpResigned) {
+  Commit();
+  node.Change(VoterChangeKind::kRemove, VoterOf(1));
+  const Epoch led = node.epoch();
+  node.CrashAndRestart();
+  ASSERT_FALSE(node.Describe().is_voter);
+  EXPECT_EQ(node.role(), Role::kResigned);
+  while (node.role() != Role::kProspective) {
+    node.FireTimer();
+  }
+  EXPECT_EQ(node.epoch(), led + 1);
+}
+
 // --- truncation ---
 
 // consensus §1.1 ⚠: an observer that was to become a voter is an observer again.
@@ -597,6 +683,31 @@ TEST(Kip853ClusterTest, AChangeThatWasNotCommittedIsUndoneWithTheLeadership) {
   const auto done = old_leader.TakeChange(add);
   ASSERT_TRUE(done.has_value());
   EXPECT_EQ(done->error, ChangeError::kUnknown);
+}
+
+// Raft thesis §4.2.2. Only its own log holds the removal: the other can't be elected over that, and
+// it can't give it up.
+TEST(Kip853ClusterTest, ALeaderThatRemovedItselfAndLostItsPlaceLetsTheOtherGoOn) {
+  TestCluster cluster(2);
+  const int first = cluster.RunUntilLeader().value();
+  const int other = 3 - first;
+  cluster.RunFor(milliseconds(1000));
+  TestNode& removed = cluster.node(first);
+  removed.set_now(cluster.now());
+  cluster.Isolate(first);
+  removed.Change(VoterChangeKind::kRemove, VoterOf(first));
+  ASSERT_EQ(removed.core().voters(), VotersOf({other}));
+  ASSERT_TRUE(cluster.RunUntil([&] { return removed.role() != Role::kLeader; }));
+  ASSERT_EQ(cluster.node(other).core().voters(), VotersUpTo(2)) << "it has not heard of it";
+  cluster.Heal();
+  ASSERT_TRUE(cluster.RunUntilVoters({other}));
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader() == other; }));
+  cluster.Append(other, "alone");
+  EXPECT_EQ(cluster.node(other).core().high_watermark(),
+            cluster.node(other).core().log_end_offset());
+  cluster.RunFor(std::chrono::seconds(10));
+  EXPECT_EQ(cluster.Leader(), other);
+  EXPECT_EQ(removed.role(), Role::kFollower) << "it goes on as an observer";
 }
 
 TEST(Kip853ClusterTest, AVoterThatMovedIsFoundAgain) {
