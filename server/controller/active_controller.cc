@@ -374,6 +374,19 @@ void ActiveController::HandleBrokerReport(Now now, const BrokerReport& report,
                   });
 }
 
+void ActiveController::NoteRefusedReport(Now now, const BrokerReport& report) {
+  sessions_.Advance(now.now);
+  std::visit(
+      [this](const auto& request) {
+        if (CheckSender(request.broker_id(), request.broker_epoch(), request.applied_offset())
+                .ok()) {
+          sessions_.Touch(BrokerId(request.broker_id()), BrokerEpoch(request.broker_epoch()),
+                          Offset(request.applied_offset()));
+        }
+      },
+      report);
+}
+
 absl::StatusOr<v1::AcknowledgeMetadataResponse> ActiveController::Acknowledge(
     const v1::AcknowledgeMetadataRequest& request) {
   KVORUM_RETURN_IF_ERROR(

@@ -61,6 +61,10 @@ class ActiveController {
   // broker is fenced for it until the next activation.
   // Waits for brokers, which would hear of no report either, end.
   void StopFencing();
+  // A report that is refused while leadership is being handed over is a sign of life all the same:
+  // if it stays here after all, the silence of its refusals must fence nobody.
+  // REQUIRES: is_active().
+  void NoteRefusedReport(Now now, const BrokerReport& report);
   bool is_active() const { return latest_ != nullptr; }
   Epoch epoch() const { return epoch_; }  // of the present or last activation
 

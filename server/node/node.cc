@@ -329,6 +329,10 @@ void Node::HandleBrokerReport(Now now, controller::BrokerReport report,
       [this](const auto& request) { return CheckCluster(request.cluster_id()); }, report);
   if (status.ok()) {
     status = CheckCanLead();
+    if (!status.ok() && controller_.is_active() && core_.is_transferring() &&
+        !KVORUM_MUTANT(RefusalIsSilence)) {
+      controller_.NoteRefusedReport(now, report);
+    }
   }
   if (!status.ok()) {
     done(std::move(status));

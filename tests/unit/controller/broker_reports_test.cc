@@ -65,6 +65,18 @@ TEST_F(BrokerReportsTest, UnfencesABrokerThatHasAppliedItsRegistration) {
   EXPECT_EQ(Changes(), Texts{"unfence 1"});
 }
 
+TEST_F(BrokerReportsTest, NotesASignOfLifeInAReportThatIsRefused) {
+  Activate();
+  const int64_t epoch = Register(1);
+  Beat(1, epoch, Offset(epoch + 1));
+  CommitAll();
+  Advance(seconds(1));
+  controller().NoteRefusedReport(now, Heartbeat(1, epoch - 1, Offset(0)));
+  EXPECT_EQ(controller().liveness()->HeartbeatAgeMs(BrokerId(1)), 1000) << "another incarnation";
+  controller().NoteRefusedReport(now, Heartbeat(1, epoch, Offset(0)));
+  EXPECT_EQ(controller().liveness()->HeartbeatAgeMs(BrokerId(1)), 0);
+}
+
 TEST_F(BrokerReportsTest, FixesTheUnfenceTargetAtTheFirstHeartbeat) {
   Activate();
   const int64_t epoch = Register(1);

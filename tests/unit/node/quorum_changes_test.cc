@@ -278,6 +278,44 @@ TEST_F(QuorumChangesNodeTest, TakesWritesAgainAfterATransferThatFailed) {
   EXPECT_TRUE(after->is_ok()) << after->status();
 }
 
+// Else a transfer that fails looks like silence of the brokers it refused.
+TEST_F(QuorumChangesNodeTest, AHeartbeatThatIsRefusedMeanwhileIsASignOfLife) {
+  Begin();
+  v1::RegisterBrokerRequest registration;
+  registration.set_broker_id(1);
+  registration.set_incarnation_id(std::string(16, 'a'));
+  v1::Endpoint& endpoint = *registration.add_endpoints();
+  endpoint.set_name("PLAINTEXT");
+  endpoint.set_host("host");
+  endpoint.set_port(9092);
+  const CommandAnswer registered = cluster.Submit(leader, registration);
+  cluster.at(leader).node().Execute(cluster.now);
+  cluster.Settle();
+  ASSERT_TRUE(registered->is_ok()) << registered->status();
+  v1::HeartbeatRequest beat;
+  beat.set_broker_id(1);
+  beat.set_broker_epoch(registered->As<v1::RegisterBrokerResponse>().broker_epoch());
+  const auto heartbeat = [&] {
+    auto answer = std::make_shared<Answer<controller::BrokerReportReply>>();
+    cluster.at(leader).node().HandleBrokerReport(cluster.now, beat, Into(answer));
+    cluster.at(leader).node().Execute(cluster.now);
+    cluster.Settle();
+    return answer;
+  };
+  ASSERT_TRUE(heartbeat()->is_ok());
+
+  cluster.at(follower).disk_is_slow = true;
+  const CommandAnswer before = cluster.Submit(leader, PutRequest("a", "1"));
+  cluster.at(leader).node().Execute(cluster.now);
+  cluster.Settle();
+  const auto transfer = cluster.ChangeQuorum(leader, TransferTo(follower));
+  cluster.now.now += milliseconds(500);
+  ASSERT_TRUE(transfer->is_waiting());
+  EXPECT_EQ(heartbeat()->reason(), ErrorReason::kLeaderNotAvailable);
+  EXPECT_EQ(cluster.at(leader).node().active_controller().liveness()->HeartbeatAgeMs(BrokerId(1)),
+            0);
+}
+
 TEST_F(QuorumChangesNodeTest, EveryChangeIsAnsweredWhenTheNodeStops) {
   Begin();
   cluster.hold = [&](int32_t from, const raft::SendRequest&) { return from != leader; };
