@@ -50,7 +50,7 @@ TEST(Kip595Test, RequestOfAnotherClusterChangesNothing) {
   EXPECT_EQ(node.epoch(), Epoch(0));
 }
 
-// consensus §2.1 step 6, here before the epoch is looked at.
+// consensus §2.1 step 6, §2.2 ⚠, here before the epoch is looked at.
 TEST(Kip595Test, RequestForAnotherReplicaKeyChangesNothing) {
   TestNode node(1, VotersUpTo(3));
   VoteRequest vote = VoteFrom(node, 2, 5, kEmptyLog);
@@ -174,7 +174,7 @@ TEST(Kip595Test, NomineeAsksAgainThoseWhoDidNotAnswer) {
   EXPECT_EQ(again[0].to, votes[0].to);
 }
 
-// consensus §1.3 rule 4.
+// consensus §1.3 rule 4 ⚠.
 TEST(Kip595Test, RestartedCandidateKeepsItsVoteAndDoesNotCampaignInItsEpoch) {
   TestDisk disk = DiskWith({}, 3);
   disk.quorum_state.voted_key = KeyOf(1);
@@ -185,7 +185,8 @@ TEST(Kip595Test, RestartedCandidateKeepsItsVoteAndDoesNotCampaignInItsEpoch) {
 
 // --- start-up ---
 
-// consensus §1.3 rule 3, KAFKA-10527; reliability R02, invariant 5.
+// consensus §1.3 rule 3 ⚠, §1.2 ⚠ (leaves with the next epoch), KAFKA-10527; reliability R02,
+// invariant 5.
 TEST(Kip595Test, RestartedLeaderComesUpResignedAndLeavesWithTheNextEpoch) {
   TestNode node(1, VotersUpTo(3));
   node.WinElection();
@@ -317,6 +318,7 @@ TEST(Kip595Test, FirstSuccessorCampaignsAtOnceAndOthersInTurn) {
 
 // --- Fetch, leader's side ---
 
+// consensus §2.4; §2.0 ⚠: a fetch never raises the epoch of who gets it.
 TEST(Kip595Test, FetchIsCheckedInKafkasOrder) {
   TestNode node(1, VotersUpTo(3), DiskWith({}, 4));
   FetchRequest fetch = node.FetchFrom(2);
@@ -336,7 +338,7 @@ TEST(Kip595Test, FetchIsCheckedInKafkasOrder) {
   EXPECT_EQ(error_of(fetch), RaftError::kInvalidRequest);
 }
 
-// R03: the fetch answer precedes the leader's sync of that append.
+// consensus §2.4 ⚠, R03: the fetch answer precedes the leader's sync of that append.
 TEST(Kip595Test, AppendWakesWaitingFetchesBeforeTheLeadersOwnSync) {
   TestNode node(1, VotersUpTo(3));
   node.WinElection();
@@ -353,6 +355,7 @@ TEST(Kip595Test, AppendWakesWaitingFetchesBeforeTheLeadersOwnSync) {
   EXPECT_THAT(node.unsynced(), SizeIs(1));
 }
 
+// consensus §1.3 rule 4 ⚠: else who led could lead the epoch again, with other records.
 TEST(Kip595Test, NoBatchOfANewEpochLeavesBeforeItsLeadershipIsDurable) {
   TestNode node(1, VotersUpTo(3));
   WinWithoutSync(node);
@@ -430,6 +433,7 @@ TEST(Kip595Test, LosingTheLeadershipAnswersAllWaitingFetches) {
   }
 }
 
+// consensus §2.4 step 6 ⚠, §3.5.
 TEST(Kip595Test, DivergingFetchIsToldWhereItsEpochEndsAndIsNoProgress) {
   TestNode node(1, VotersUpTo(3), DiskWith({1, 1, 3}, 3));
   node.WinElection();
@@ -515,7 +519,7 @@ TEST(Kip595Test, HighWatermarkThatGoesBackIsIgnored) {
   EXPECT_EQ(node.core().high_watermark(), Offset(2));
 }
 
-// consensus: KAFKA-18723.
+// consensus §2.4 ⚠, KAFKA-18723.
 TEST(Kip595Test, FollowerDropsBatchesNewerThanItsEpoch) {
   TestNode node(1, VotersUpTo(3));
   node.Follow(2, 1);
@@ -539,6 +543,7 @@ TEST(Kip595Test, FollowerDropsBatchesThatDoNotContinueItsChain) {
   EXPECT_THAT(node.TakeSendsOf<FetchRequest>(), SizeIs(1));
 }
 
+// consensus §3.5: and the epochs that go with the records are forgotten too (⚠, log_shape_test).
 TEST(Kip595Test, FollowerTruncatesWhereItIsToldThatLogsDiverge) {
   TestNode node(1, VotersUpTo(3), DiskWith({1, 1, 2, 2}, 2));
   node.Follow(2, 3);
@@ -652,6 +657,7 @@ TEST(Kip595Test, LeaderThatHearsNoMajorityResigns) {
   EXPECT_TRUE(node.has_trace(RaftTraceKind::kCheckQuorumFailed));
 }
 
+// consensus §4 ⚠: a parked fetch that runs again is no contact.
 TEST(Kip595Test, ArrivalOfAFetchIsContactButItsWaitingIsNot) {
   TestNode node(1, VotersUpTo(3));
   node.WinElection();

@@ -118,7 +118,7 @@ TEST(Kip853Test, ObserverThatHearsItsLeaderNoMoreGrantsPreVotes) {
   EXPECT_TRUE(grants());
 }
 
-// consensus §1.4: its own voter set may be stale.
+// consensus §1.4, §5 ⚠: its own voter set may be stale.
 TEST(Kip853Test, ObserverAnswersVotesAndStrangersAreAnsweredToo) {
   TestNode node(7, VotersUpTo(3));
   const VoteRequest vote{

@@ -29,6 +29,7 @@ void BecomeProspective(TestNode& node) {
   }
 }
 
+// consensus §1.2 ⚠: the epoch is raised by a won pre-vote only.
 TEST(Kip996Test, PreVoteCarriesThePresentEpochAndRaisesNone) {
   TestNode node(1, VotersUpTo(3), DiskWith({}, 4));
   BecomeProspective(node);
@@ -38,6 +39,23 @@ TEST(Kip996Test, PreVoteCarriesThePresentEpochAndRaisesNone) {
   EXPECT_TRUE(std::get<VoteRequest>(votes[0].request).pre_vote);
   EXPECT_EQ(node.epoch(), Epoch(4));
   EXPECT_THAT(node.unsynced(), IsEmpty());
+}
+
+// consensus §2.1 ⚠: where the log ends, not the last record in it.
+TEST(Kip996Test, VoteRequestsNameTheEndOfTheLog) {
+  TestNode node(1, VotersUpTo(3), DiskWith({1, 1, 3}, 4));
+  BecomeProspective(node);
+  const OffsetAndEpoch end{.offset = Offset(3), .epoch = Epoch(3)};
+  for (const SendRequest& ask : node.TakeSendsOf<VoteRequest>()) {
+    EXPECT_EQ(std::get<VoteRequest>(ask.request).log_end, end);
+    node.Respond(ask, VoteResponse{.header = node.OkHeader(), .vote_granted = true});
+  }
+  ASSERT_EQ(node.role(), Role::kCandidate);
+  const auto votes = node.TakeSendsOf<VoteRequest>();
+  ASSERT_THAT(votes, SizeIs(2));
+  for (const SendRequest& ask : votes) {
+    EXPECT_EQ(std::get<VoteRequest>(ask.request).log_end, end);
+  }
 }
 
 TEST(Kip996Test, PreVoteIsNotRecordedAndMovesNoTimer) {

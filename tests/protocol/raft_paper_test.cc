@@ -79,7 +79,7 @@ TEST(RaftPaperTest, MajorityWithoutTheLeaderCommitsBeforeItsSync) {  // thesis �
   EXPECT_EQ(node.core().durable_end_offset(), Offset(2));
 }
 
-TEST(RaftPaperTest, OneVoterCommitsOnlyWhatIsSynced) {  // etcd #14370, KAFKA-10533
+TEST(RaftPaperTest, OneVoterCommitsOnlyWhatIsSynced) {  // consensus §3.4 ⚠; etcd #14370
   TestNode node(1, VotersUpTo(1));
   node.FireTimer();
   node.auto_sync = false;
@@ -89,7 +89,8 @@ TEST(RaftPaperTest, OneVoterCommitsOnlyWhatIsSynced) {  // etcd #14370, KAFKA-10
   EXPECT_EQ(node.core().high_watermark(), Offset(3));
 }
 
-// Raft §5.4.2, figure 8: a leader does not commit an older term's record by counting replicas.
+// consensus §3.4 ⚠; Raft §5.4.2, figure 8: a leader does not commit an older term's record by
+// counting replicas.
 TEST(RaftPaperTest, OldRecordsCommitOnlyWithOneOfTheOwnEpoch) {
   TestNode node(1, VotersUpTo(3), DiskWith({1, 2}, 3));
   node.WinElection();  // epoch 4; its first record is at 2
