@@ -40,6 +40,9 @@ bool DiskDamage::Strike() {
     case 2:
       return StrikeChunk();
     case 3:
+      if (bad_chunk_.has_value()) {
+        return false;  // put back, it would be bad for ever
+      }
       MakeBackup();
       return true;
     default:

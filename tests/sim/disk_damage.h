@@ -26,6 +26,11 @@ class DiskDamage {
   // The process found a chunk that was damaged, or the time of faults is over: the bytes are put
   // back.
   void MendChunk();
+  // There is another disk now.
+  void Reset() {
+    backup_.reset();
+    bad_chunk_.reset();
+  }
   bool has_had_bad_chunk() const { return has_had_bad_chunk_; }
 
  private:

@@ -41,7 +41,7 @@ std::string Describe(const ExhaustiveOptions& options, const Path& path) {
 
 }  // namespace
 
-uint64_t RunExhaustive(const ExhaustiveOptions& options) {
+bool RunExhaustive(const ExhaustiveOptions& options) {
   const auto started = std::chrono::steady_clock::now();
   std::unordered_set<uint64_t> seen;
   std::vector<Path> frontier = {{}};
@@ -83,7 +83,13 @@ uint64_t RunExhaustive(const ExhaustiveOptions& options) {
       options.nodes, options.ops, options.crashes, options.timeouts, depth,
       seen.size() >= options.max_states ? " (stopped by --max-states)" : "", seen.size(),
       transitions, seconds, reached.elections, reached.commits, reached.truncations);
-  return seen.size();
+  const bool is_blind = (options.must_commit && reached.commits == 0) ||
+                        (options.must_truncate && reached.truncations == 0);
+  if (is_blind) {
+    fmt::print("exhaustive: too shallow: {} is wanted\n",
+               reached.commits == 0 && options.must_commit ? "a commit" : "a truncation");
+  }
+  return !is_blind;
 }
 
 }  // namespace kvorum::sim

@@ -6,7 +6,7 @@ namespace kvorum::sim {
 
 // Tries every order of messages, syncs, timers, appends and crashes up to a depth, breadth first,
 // each state once, and prints what was seen. A broken invariant ends the process with the shortest
-// way there. Returns the number of states.
-uint64_t RunExhaustive(const ExhaustiveOptions& options);
+// way there. False: it did not reach what it must.
+bool RunExhaustive(const ExhaustiveOptions& options);
 
 }  // namespace kvorum::sim

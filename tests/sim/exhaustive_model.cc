@@ -86,6 +86,8 @@ void ExhaustiveModel::Start(size_t index) {
   config.cluster_id = kClusterId;
   config.self = KeyOf(index);
   config.bootstrap_voters = voters_;
+  config.disk_stall_timeout = Duration::zero();  // every disk stalls here, and every loop
+  config.loop_stall_timeout = Duration::zero();
   config.encode_control = EncodeControlBatch;
   config.encode_voters = EncodeVoterSet;
   config.decode_control = DecodeVoterSet;

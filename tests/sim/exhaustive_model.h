@@ -22,6 +22,9 @@ struct ExhaustiveOptions {
   int timeouts = 2;  // nodes that have heard nothing for long, or think so
   int depth = 12;
   uint64_t max_states = 1'000'000;
+  // Without those in the search it has checked nothing, and failed.
+  bool must_commit = false;
+  bool must_truncate = false;
   // Begin with logs that differ, as after the crash of the first leader, rather than with nothing.
   bool diverged = false;
 };

@@ -28,8 +28,12 @@ constexpr int64_t kIdleBatches = 50;
 
 }  // namespace
 
-Liveness::Liveness(World& world, Brokers& brokers, Clients& clients, Random random)
-    : world_(world), brokers_(brokers), clients_(clients), random_(random) {}
+Liveness::Liveness(World& world, const Actors& actors, Random random)
+    : world_(world),
+      brokers_(actors.brokers),
+      clients_(actors.clients),
+      operator_(actors.quorum),
+      random_(random) {}
 
 void Liveness::ChooseCore() {
   std::vector<NodeId> voters;
@@ -156,6 +160,7 @@ void Liveness::Run() {
     missing = Missing();
   }
   KVORUM_CHECK(missing.empty(), "liveness: {}", missing);
+  CheckQuorumChanges();
   if (!options.workload.large_commands) {
     CheckSnapshotsProgress();
   }
@@ -165,9 +170,9 @@ void Liveness::Run() {
 
 SimProcess* Liveness::Leader() const {
   SimProcess* leader = nullptr;
-  for (const NodeId id : core_) {
-    SimProcess* process = world_.RunningOn(id);
-    if (process != nullptr && process->node().core().is_leader()) {
+  for (const auto& [id, machine] : world_.controllers) {
+    SimProcess* process = machine->process();
+    if (!others_.contains(id) && process != nullptr && process->node().core().is_leader()) {
       if (leader != nullptr) {
         return nullptr;
       }
@@ -255,7 +260,43 @@ std::string Liveness::Missing() {
     target_ = world_.ghost.end_offset();
     return "L3: nobody was looked at";
   }
+  if (std::string missing = MissingInQuorum(); !missing.empty()) {
+    return missing;
+  }
   return MissingInBrokers();
+}
+
+std::string Liveness::MissingInQuorum() const {
+  if (operator_.is_busy()) {
+    return "L7: a change of the quorum is not answered";
+  }
+  const SimProcess* leader = Leader();
+  if (leader == nullptr || leader->node().core().voters() != world_.CommittedVoters()) {
+    return "L7: the newest voter set is not committed";
+  }
+  return "";
+}
+
+// An observer becomes a voter.
+void Liveness::CheckQuorumChanges() {
+  if (world_.options.quorum_change_interval == Duration::zero()) {
+    return;
+  }
+  for (const auto& [id, machine] : world_.controllers) {
+    if (world_.CommittedVoters().Find(id) == nullptr && !others_.contains(id) &&
+        world_.atlas.MayChange({.is_removal = false, .voter = machine->replica()})) {
+      operator_.AddUntilVoter(id);
+      RunUntil(
+          [&, node = id] {
+            return world_.IsVoter(node) ? std::string()
+                                        : fmt::format("L7: node {} does not become a voter", node);
+          },
+          kProgressLimit);
+      core_.insert(id);
+      break;
+    }
+  }
+  RunUntil([this] { return MissingInQuorum(); }, kProgressLimit);
 }
 
 void Liveness::RunUntil(const std::function<std::string()>& missing, Duration limit) {

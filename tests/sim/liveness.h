@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/base/random.h"
+#include "tests/sim/quorum_operator.h"
 #include "tests/sim/sim_broker.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/world.h"
@@ -19,15 +20,20 @@ namespace kvorum::sim {
 
 // What must come true once faults stop, while a majority of the voters is well: L1 one leader and
 // no more elections, L2 writes commit, L3 all agree, L4 every call ends, L5 streams catch up, L6
-// brokers are fenced and unfenced, L8 snapshots are made and the log before them goes, L9 the log
-// of an idle cluster hardly grows. And that a quiet cluster stays quiet (40 Bounded). Owned by the
-// simulation.
+// brokers are fenced and unfenced, L7 changes of the quorum end, L8 snapshots are made and the log
+// before them goes, L9 the log of an idle cluster hardly grows. And that a quiet cluster stays
+// quiet (40 Bounded). Owned by the simulation.
 class Liveness {
  public:
   using Brokers = std::vector<std::unique_ptr<SimBroker>>;
   using Clients = std::vector<std::unique_ptr<SimClient>>;
+  struct Actors {
+    Brokers& brokers;
+    Clients& clients;
+    QuorumOperator& quorum;
+  };
 
-  Liveness(World& world, Brokers& brokers, Clients& clients, Random random);
+  Liveness(World& world, const Actors& actors, Random random);
 
   // Runs the whole phase. REQUIRES: the nemesis has stopped.
   void Run();
@@ -41,6 +47,7 @@ class Liveness {
   void RunQuietly(Duration length);
   // Until `missing` has nothing to say any more.
   void RunUntil(const std::function<std::string()>& missing, Duration limit);
+  void CheckQuorumChanges();
   void CheckSnapshotsProgress();
   // The newest snapshot that each node has answered with.
   using MadeSnapshots = std::map<NodeId, Offset>;
@@ -52,12 +59,14 @@ class Liveness {
   std::string Missing();
   std::string MissingInCore() const;
   std::string MissingInBrokers() const;
+  std::string MissingInQuorum() const;
   SimProcess* Leader() const;
   std::optional<Epoch> LeaderEpoch() const;
 
   World& world_;
   Brokers& brokers_;
   Clients& clients_;
+  QuorumOperator& operator_;
   Random random_;
   std::set<NodeId> core_;         // voters that must work
   std::set<NodeId> others_;       // that stay down or are cut off in part

@@ -118,6 +118,13 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "snapshot_damaged_on_the_way",
     "odd_subscription",
     "voters_rolled_back",
+    "disk_replaced",
+    "voter_added",
+    "voter_removed",
+    "voter_updated",
+    "leadership_transferred",
+    "quorum_change_refused",
+    "quorum_change_unknown",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");
 

@@ -124,6 +124,13 @@ enum class Mark : size_t {
   kSnapshotDamagedOnTheWay,
   kOddSubscription,
   kVotersRolledBack,
+  kDiskReplaced,
+  kVoterAdded,
+  kVoterRemoved,
+  kVoterUpdated,
+  kLeadershipTransferred,
+  kQuorumChangeRefused,
+  kQuorumChangeUnknown,
   kCount,
 };
 

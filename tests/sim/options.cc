@@ -143,6 +143,9 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
   }
   options.reencode_batches = seed % 16 == 5;
   DrawSnapshots(random, options);
+  if (random.OneIn(1, 2)) {
+    options.quorum_change_interval = LogUniformMs(random, 300, 5000);
+  }
   return options;
 }
 
@@ -162,7 +165,7 @@ std::string ToText(const SimOptions& options) {
       "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} "
       "think_ms={} nemesis_ms={} "
       "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
-      "retention_ms={} kept={} chunk_bytes={}",
+      "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
       ms(options.election_timeout), ms(options.fetch_timeout), ms(options.fetch_max_wait),
       ms(options.request_timeout), options.fetch_max_bytes, options.recent_batches_max_bytes,
@@ -176,7 +179,8 @@ std::string ToText(const SimOptions& options) {
       options.workload.large_commands, static_cast<int>(options.liveness), options.reencode_batches,
       options.snapshots.max_log_bytes, ms(options.snapshots.max_interval),
       options.snapshots.retention_bytes, ms(options.snapshots.retention_age),
-      options.snapshots.max_kept, options.snapshots.chunk_bytes);
+      options.snapshots.max_kept, options.snapshots.chunk_bytes,
+      ms(options.quorum_change_interval));
 }
 
 }  // namespace kvorum::sim

@@ -86,6 +86,7 @@ struct SimOptions {
   Duration nemesis_interval = std::chrono::milliseconds(1500);
   WorkloadOptions workload;
   SnapshotOptions snapshots;
+  Duration quorum_change_interval{};  // zero: the voters stay who they are
   LivenessMode liveness = LivenessMode::kAllHealthy;
   bool reencode_batches = false;  // pass every batch through its codec
 };

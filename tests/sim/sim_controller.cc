@@ -120,6 +120,18 @@ void SimController::Crash() {
   EndProcess();
 }
 
+void SimController::ReplaceDisk() {
+  if (is_up()) {
+    Crash();
+  }
+  world_.log.Line("new disk for {}", replica_.key);
+  world_.atlas.OnReplaced(replica_.key, id(), disk_);
+  replica_.key.directory_id = Uuid::FromRandom(random_);
+  disk_ = MemoryDisk(world_.options.cluster_id);
+  damage_.Reset();
+  world_.checks->OnDiskReplaced(id());
+}
+
 void SimController::FinishShutdown() {
   world_.log.Line("exit {}", process_->id());
   process_->CheckNothingUnanswered();

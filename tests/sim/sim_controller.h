@@ -68,6 +68,8 @@ class SimController {
   // Ends a process that has shut down in order.
   void FinishShutdown();
   DiskDamage& damage() { return damage_; }
+  // The disk is thrown away and a new one put in, with a new directory id: another replica.
+  void ReplaceDisk();
 
  private:
   void EndProcess();

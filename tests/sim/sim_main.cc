@@ -20,6 +20,8 @@ CLI::Option* AddExhaustive(CLI::App& app, bool& is_wanted,
   app.add_option("--timeouts", options.timeouts, "… timers that fire early");
   app.add_option("--depth", options.depth, "… events")->check(CLI::Range(1, 200));
   app.add_option("--max-states", options.max_states, "… ends after so many states");
+  app.add_flag("--must-commit", options.must_commit, "… fails if it reaches no commit");
+  app.add_flag("--must-truncate", options.must_truncate, "… fails if it reaches no truncation");
   app.add_flag("--diverged", options.diverged, "… begins with logs that differ");
   return wanted;
 }
@@ -59,8 +61,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   if (is_exhaustive) {
-    kvorum::sim::RunExhaustive(exhaustive);
-    return 0;
+    return kvorum::sim::RunExhaustive(exhaustive) ? 0 : 1;
   }
   options.fault_phase = std::chrono::seconds(fault_seconds);
   if (replay->count() > 0) {

@@ -20,6 +20,9 @@ NodeConfig MakeConfig(const World& world, const SimController& machine) {
   config.raft.generation = world.generation;
   config.raft.self = machine.key();
   config.raft.bootstrap_voters = world.bootstrap_voters;
+  for (const auto& [id, other] : world.controllers) {
+    config.raft.bootstrap_servers.push_back(other->address());
+  }
   config.raft.election_timeout = options.election_timeout;
   config.raft.fetch_timeout = options.fetch_timeout;
   config.raft.fetch_max_wait = options.fetch_max_wait;

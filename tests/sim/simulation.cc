@@ -23,6 +23,7 @@ Simulation::Simulation(SimOptions options)
   world_.checks = &checks_;
   MakeControllers();
   MakeActors();
+  operator_of_quorum_ = std::make_unique<QuorumOperator>(world_, random_.Fork());
   nemesis_ = std::make_unique<Nemesis>(world_, brokers_, random_.Fork());
 }
 
@@ -65,13 +66,15 @@ RunResult Simulation::Run() {
   for (const auto& client : clients_) {
     client->Start();
   }
+  operator_of_quorum_->Start();
   nemesis_->Start();
   const TimePoint end_of_faults = world_.queue.now() + world_.options.fault_phase;
   while (world_.queue.RunNext(end_of_faults)) {
   }
   nemesis_->Stop();
+  operator_of_quorum_->Stop();
   checks_.Sweep();
-  Liveness(world_, brokers_, clients_, random_.Fork()).Run();
+  Liveness(world_, {brokers_, clients_, *operator_of_quorum_}, random_.Fork()).Run();
   checks_.Sweep();
   return {.hash = world_.log.hash(),
           .events = world_.queue.executed(),

@@ -9,6 +9,7 @@
 #include "tests/sim/checkers/client_checker.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/options.h"
+#include "tests/sim/quorum_operator.h"
 #include "tests/sim/sim_broker.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_network.h"
@@ -43,6 +44,7 @@ class Simulation {
   ClientChecker client_checker_;
   std::vector<std::unique_ptr<SimBroker>> brokers_;
   std::vector<std::unique_ptr<SimClient>> clients_;
+  std::unique_ptr<QuorumOperator> operator_of_quorum_;
   std::unique_ptr<Nemesis> nemesis_;
 };
 

@@ -13,6 +13,17 @@ void Checks::OnCrash(const SimController& machine) {
   commit_.Sweep();
 }
 
+void Checks::OnDiskReplaced(NodeId node) {
+  election_.OnDiskReplaced(node);
+  snapshots_.OnDiskReplaced(node);
+}
+
+void Checks::OnQuorumChangeAnswered(const SimProcess& process,
+                                    const absl::StatusOr<QuorumReply>& reply) {
+  commit_.Sync(process);
+  membership_.OnAnswered(process, reply);
+}
+
 void Checks::OnSubmit(const SimProcess& process, const StorageWrite& write) {
   log_.OnSubmit(process, write);
   snapshots_.OnSubmit(process, write);

@@ -41,6 +41,8 @@ class Checks {
 
   void OnStart(const SimController& machine, const ProcessId& id);
   void OnCrash(const SimController& machine);
+  // Another replica runs on machine `node` from now on.
+  void OnDiskReplaced(NodeId node);
 
   void OnSubmit(const SimProcess& process, const StorageWrite& write);
   void OnDurable(const SimController& machine);
@@ -67,6 +69,8 @@ class Checks {
 
   // A broker was heard of by the process that is the active controller.
   void OnBrokerContact(const SimProcess& process, int32_t broker, bool wants_fence);
+
+  void OnQuorumChangeAnswered(const SimProcess& process, const absl::StatusOr<QuorumReply>& reply);
 
   // Everything below it was removed from the log of `node`, at some time.
   Offset HighestLogStart(NodeId node) const { return snapshots_.highest_start(node); }

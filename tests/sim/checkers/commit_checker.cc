@@ -8,6 +8,23 @@
 #include "tests/sim/sim_process.h"
 
 namespace kvorum::sim {
+namespace {
+
+// By which the high watermark may have been reckoned in this turn: the newest voter set, and those
+// before it back to the one that is committed.
+std::vector<raft::VoterSet> SetsInForce(const SimProcess& process, Offset high_watermark) {
+  std::vector<raft::VoterSet> sets = {process.node().core().voters()};
+  const auto& known = process.storage().mirror().voter_sets();
+  for (auto it = known.rbegin(); it != known.rend(); ++it) {
+    sets.push_back(it->second);
+    if (it->first < high_watermark) {
+      break;
+    }
+  }
+  return sets;
+}
+
+}  // namespace
 
 void CommitChecker::OnStart(const ProcessId& id) { progress_[id.node] = {}; }
 
@@ -60,7 +77,7 @@ bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
                process.id(), high_watermark);
   const raft::RaftCore& core = process.node().core();
   if (core.is_leader()) {
-    CheckQuorumHas(*end, {core.voters()});
+    CheckQuorumHas(*end, SetsInForce(process, high_watermark));
   }
   if (high_watermark <= world_.ghost.end_offset()) {
     const GhostBatch* committed = world_.ghost.EndingAt(high_watermark);
@@ -70,7 +87,7 @@ bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
                  process.id(), high_watermark);
     return true;
   }
-  CheckQuorumHas(*end, {core.voters()});
+  CheckQuorumHas(*end, SetsInForce(process, high_watermark));
   for (size_t i = log.FirstAbove(world_.ghost.end_offset());
        i < log.batches().size() && log.batches()[i].end_offset() <= high_watermark; ++i) {
     world_.ghost.Append(log.batches()[i], core.epoch());

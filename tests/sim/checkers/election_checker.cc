@@ -117,7 +117,8 @@ void ElectionChecker::OnLeadership(const SimProcess& process,
       static_cast<size_t>(std::count_if(won.begin(), won.end(), [&voters](const ReplicaKey& voter) {
         return voters.Contains(voter);
       }));
-  KVORUM_CHECK(voters.size() == 1 || votes >= voters.majority(),
+  const bool is_alone = voters.size() == 1 && voters.Contains(self);
+  KVORUM_CHECK(is_alone || votes >= voters.majority(),
                "invariant 36 NonVotersDontCount: {} leads epoch {} with {} votes of voters",
                process.id(), change.epoch, votes);
   const BatchEnd committed = world_.ghost.EndCommittedBefore(change.epoch);

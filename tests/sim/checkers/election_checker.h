@@ -18,6 +18,10 @@ class ElectionChecker {
 
   void OnStart(const SimController& machine);
   void OnDurable(const SimController& machine);
+  void OnDiskReplaced(NodeId node) {
+    durable_epochs_.erase(node);
+    durably_led_.erase(node);
+  }
   void OnRequestSent(const SimProcess& process, const raft::SendRequest& request);
   void OnResponseSent(const SimProcess& process, const raft::RaftRequest& request,
                       const raft::RaftResponse& response);

@@ -16,6 +16,13 @@ int64_t CountMissing(const raft::VoterSet& a, const raft::VoterSet& b) {
                        [&b](const auto& entry) { return !b.Contains(entry.second.key); });
 }
 
+// Appended as leader. It may have resigned since, in the same turn.
+bool IsOwn(const SimProcess& process, const RecordBatch& batch) {
+  const raft::RaftCore& core = process.node().core();
+  return batch.epoch == core.epoch() &&
+         (core.is_leader() || core.Describe().role == raft::Role::kResigned);
+}
+
 }  // namespace
 
 void MembershipChecker::OnSubmit(const SimProcess& process, const StorageWrite& write) {
@@ -23,11 +30,8 @@ void MembershipChecker::OnSubmit(const SimProcess& process, const StorageWrite& 
       process.storage().mirror().voter_sets().back().first >= *write.truncate_to) {
     world_.log.Hit(Mark::kVotersRolledBack);
   }
-  if (!process.node().core().is_leader()) {
-    return;
-  }
   for (const RecordBatch& batch : write.append) {
-    if (!batch.is_control) {
+    if (!batch.is_control || !IsOwn(process, batch)) {
       continue;
     }
     if (const std::optional<raft::VoterSet> voters = DecodeVoterSet(*batch.payload)) {
@@ -46,16 +50,38 @@ void MembershipChecker::CheckChange(const SimProcess& process, const raft::Voter
   KVORUM_CHECK(changed <= 1 && !voters.empty(),
                "invariant 35 ReconfigOneStep: {} changes {} replicas at once, to {} voters",
                process.id(), changed, voters.size());
-  const auto& leader = std::get<raft::Leader>(process.node().core().state().role);
-  KVORUM_CHECK(
-      leader.high_watermark.has_value(),
-      "invariant 35 ReconfigOneStep: {} changes the voters before a record of its epoch is "
-      "committed",
-      process.id());
-  KVORUM_CHECK(offset < *leader.high_watermark,
+  const raft::RaftCore& core = process.node().core();
+  const Offset high_watermark = core.high_watermark().value_or(Offset(0));
+  const std::optional<BatchEnd> committed = process.storage().mirror().EndAt(high_watermark);
+  KVORUM_CHECK(committed.has_value() && committed->epoch == core.epoch(),
+               "invariant 35 ReconfigOneStep: {} changes the voters before a record of its epoch "
+               "is committed (high watermark {})",
+               process.id(), high_watermark);
+  KVORUM_CHECK(offset < high_watermark,
                "invariant 35 ReconfigOneStep: {} changes the voters while the set at {} is not "
                "committed (high watermark {})",
-               process.id(), offset, *leader.high_watermark);
+               process.id(), offset, high_watermark);
+}
+
+void MembershipChecker::OnAnswered(const SimProcess& process,
+                                   const absl::StatusOr<QuorumReply>& reply) const {
+  if (!reply.ok()) {
+    return;
+  }
+  const v1::QuorumView& view =
+      std::visit([](const auto& r) -> const v1::QuorumView& { return r.quorum(); }, *reply);
+  const auto& sets = world_.ghost.voter_sets();
+  const bool is_committed = std::any_of(sets.begin(), sets.end(), [&](const auto& entry) {
+    return static_cast<int>(entry.second.size()) == view.voters_size() &&
+           std::all_of(view.voters().begin(), view.voters().end(), [&](const v1::QuorumVoter& v) {
+             const raft::Voter* voter = entry.second.Find(NodeId(v.node_id()));
+             return voter != nullptr && voter->key.directory_id.ToString() == v.directory_id();
+           });
+  });
+  KVORUM_CHECK(is_committed || std::holds_alternative<v1::TransferLeadershipResponse>(*reply),
+               "invariant 23 AckDurable: {} says that {} voters are the quorum, which is not "
+               "committed",
+               process.id(), view.voters_size());
 }
 
 void MembershipChecker::OnTurn(const SimProcess& process) const {

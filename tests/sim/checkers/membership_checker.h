@@ -1,5 +1,7 @@
 #pragma once
 
+#include "absl/status/statusor.h"
+#include "server/node/quorum_changes.h"
 #include "storage/types/storage_write.h"
 #include "tests/sim/world.h"
 
@@ -15,6 +17,8 @@ class MembershipChecker {
   // Before the log mirror knows of it.
   void OnSubmit(const SimProcess& process, const StorageWrite& write);
   void OnTurn(const SimProcess& process) const;
+  // An OK answer claims that its voter set is committed.
+  void OnAnswered(const SimProcess& process, const absl::StatusOr<QuorumReply>& reply) const;
 
  private:
   void CheckChange(const SimProcess& process, const raft::VoterSet& voters) const;

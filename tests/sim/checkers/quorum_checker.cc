@@ -33,7 +33,7 @@ void QuorumChecker::OnTurn(const SimProcess& process) {
     recent += is_self || now - last <= limit ? 1 : 0;
   }
   KVORUM_CHECK(recent >= core.voters().majority(),
-               "invariant 41 CheckQuorum: {} leads epoch {} and has heard {} of {} voters lately",
+               "invariant 42 CheckQuorum: {} leads epoch {} and has heard {} of {} voters lately",
                process.id(), core.epoch(), recent, core.voters().size());
 }
 

@@ -25,6 +25,9 @@ class SnapshotChecker {
   void OnSnapshotBegun(const SimProcess& process, const SnapshotManifest& manifest) const;
   void OnSubmit(const SimProcess& process, const StorageWrite& write);
   void OnDurable(const SimController& machine);
+  void OnDiskReplaced(NodeId node) {
+    std::erase_if(checked_, [node](const auto& entry) { return std::get<0>(entry) == node; });
+  }
   void OnResponseSent(const SimProcess& process, const raft::RaftResponse& response);
   // A process goes on from a snapshot's image.
   void OnImageLoaded(const SimProcess& process, const MetadataImage& image) const;
