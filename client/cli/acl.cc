@@ -107,7 +107,6 @@ ExitCode List(const CommandContext& context, const AclArgs& args) {
         return context.client->DescribeAcls(std::move(request));
       },
       [](Response& all, const Response& page) {
-        *all.mutable_header() = page.header();
         all.mutable_acls()->MergeFrom(page.acls());
         return all.acls_size();
       });

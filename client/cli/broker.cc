@@ -39,7 +39,6 @@ Result<v1::ListBrokersResponse> FetchBrokers(const CommandContext& context, int 
         return context.client->ListBrokers(std::move(request));
       },
       [](v1::ListBrokersResponse& all, const v1::ListBrokersResponse& page) {
-        *all.mutable_header() = page.header();
         all.mutable_brokers()->MergeFrom(page.brokers());
         return all.brokers_size();
       });

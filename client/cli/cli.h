@@ -87,6 +87,7 @@ Result<Response> CollectPages(int limit, const Call& call, const Merge& merge) {
       return page;
     }
     next.set_page_token(page->page().next_page_token());
+    *all.mutable_header() = page->header();
     count = merge(all, page.value());
   } while (!next.page_token().empty() && count < limit);
   all.mutable_page()->set_next_page_token(next.page_token());

@@ -84,7 +84,6 @@ ExitCode List(const CommandContext& context, const CredentialArgs& args) {
         return context.client->DescribeUserScramCredentials(std::move(request));
       },
       [](Response& all, const Response& page) {
-        *all.mutable_header() = page.header();
         all.mutable_results()->MergeFrom(page.results());
         return all.results_size();
       });

@@ -127,7 +127,6 @@ ExitCode List(const CommandContext& context, const EntryArgs& args) {
         return context.client->ListEntries(std::move(request));
       },
       [](v1::ListEntriesResponse& all, const v1::ListEntriesResponse& page) {
-        *all.mutable_header() = page.header();
         all.mutable_entries()->MergeFrom(page.entries());
         return all.entries_size();
       });
@@ -156,7 +155,6 @@ ExitCode Namespaces(const CommandContext& context, const EntryArgs& args) {
         return context.client->ListEntryNamespaces(std::move(request));
       },
       [](Response& all, const Response& page) {
-        *all.mutable_header() = page.header();
         all.mutable_namespaces()->MergeFrom(page.namespaces());
         return all.namespaces_size();
       });

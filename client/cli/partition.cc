@@ -111,7 +111,6 @@ ExitCode List(const CommandContext& context, const PartitionArgs& args) {
         return context.client->DescribePartitions(std::move(request));
       },
       [](v1::DescribePartitionsResponse& all, const v1::DescribePartitionsResponse& page) {
-        *all.mutable_header() = page.header();
         all.mutable_partitions()->MergeFrom(page.partitions());
         return all.partitions_size();
       });
@@ -201,7 +200,6 @@ ExitCode ListReassignments(const CommandContext& context, const PartitionArgs& a
       },
       [](v1::ListPartitionReassignmentsResponse& all,
          const v1::ListPartitionReassignmentsResponse& page) {
-        *all.mutable_header() = page.header();
         all.mutable_reassignments()->MergeFrom(page.reassignments());
         return all.reassignments_size();
       });

@@ -103,7 +103,6 @@ ExitCode List(const CommandContext& context, const QuotaArgs& args) {
         return context.client->DescribeClientQuotas(std::move(request));
       },
       [](Response& all, const Response& page) {
-        *all.mutable_header() = page.header();
         all.mutable_quotas()->MergeFrom(page.quotas());
         return all.quotas_size();
       });

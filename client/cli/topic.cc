@@ -162,7 +162,6 @@ ExitCode List(const CommandContext& context, const TopicArgs& args) {
         return context.client->ListTopics(std::move(request));
       },
       [](v1::ListTopicsResponse& all, const v1::ListTopicsResponse& page) {
-        *all.mutable_header() = page.header();
         all.mutable_topics()->MergeFrom(page.topics());
         return all.topics_size();
       });
@@ -194,7 +193,6 @@ ExitCode Get(const CommandContext& context, const TopicArgs& args) {
         return context.client->GetTopic(std::move(request));
       },
       [](v1::GetTopicResponse& all, const v1::GetTopicResponse& page) {
-        *all.mutable_header() = page.header();
         *all.mutable_topic() = page.topic();
         all.mutable_partitions()->MergeFrom(page.partitions());
         return all.partitions_size();
