@@ -1,6 +1,7 @@
 #include "server/metadata/image_writer.h"
 
 #include <utility>
+#include <vector>
 
 #include "server/metadata/record_codec.h"
 
@@ -36,8 +37,8 @@ ImageChunker::ImageChunker(std::shared_ptr<const MetadataImage> image, Audience 
 }
 
 void ImageChunker::FillPending() {
-  v1::MetadataRecord record;
-  pending_ = cursor_.Next(record) ? EncodeRecords({std::move(record)}) : std::string();
+  std::vector<v1::MetadataRecord> next(1);
+  pending_ = cursor_.Next(next.front()) ? EncodeRecords(next) : std::string();
 }
 
 std::optional<std::string> ImageChunker::Next() {
