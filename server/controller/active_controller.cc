@@ -111,8 +111,9 @@ void ActiveController::StopFencing() {
 }
 
 CommandContext ActiveController::MakeContext(Now now) {
-  return CommandContext{*latest_,  log_.log_end_offset(), now.wall_ms, random_,
-                        sessions_, log_.voter_levels()};
+  return CommandContext{*latest_,    log_.log_end_offset(),
+                        now.wall_ms, random_,
+                        sessions_,   [this] { return log_.voter_levels(); }};
 }
 
 void ActiveController::HandleCommand(Now now, const Command& command, TimePoint deadline,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ struct CommandContext {
   int64_t wall_ms = 0;         // Unix milliseconds; for records that carry a time
   Random& random;              // for topic ids and placement
   const BrokerLiveness& liveness;
-  std::vector<VoterLevels> voters = {};  // all of them, for what the whole quorum must understand
+  // All of them, for what the whole quorum must understand. Few commands ask, so it is a question.
+  std::function<std::vector<VoterLevels>()> voters;
   MetadataLimits limits = {};
 };
 

@@ -118,7 +118,7 @@ absl::Status CheckMetadataLevel(const CommandContext& context, const Item& item)
           item.name(), item.level(), in_use));
     }
   }
-  return CheckVotersSupport(context.voters, item);
+  return CheckVotersSupport(context.voters(), item);
 }
 
 // `metadata_level`: as it will be after the request.

@@ -79,7 +79,8 @@ class World {
   std::vector<VoterLevels>& voters() { return voters_; }
 
   CommandContext context() {
-    return CommandContext{*image_, next_offset_, 1'000, random_, liveness_, voters_, limits_};
+    return CommandContext{
+        *image_, next_offset_, 1'000, random_, liveness_, [this] { return voters_; }, limits_};
   }
   QueryContext query_context() const { return QueryContext{*image_, &liveness_}; }
 
