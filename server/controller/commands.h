@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <variant>
 
 #include "kvorum/v1/acl.pb.h"
@@ -52,5 +53,12 @@ using QueryReply =
 // What brokers say all the time: soft state first, records only when something changes.
 using BrokerReport = std::variant<v1::HeartbeatRequest, v1::AcknowledgeMetadataRequest>;
 using BrokerReportReply = std::variant<v1::HeartbeatResponse, v1::AcknowledgeMetadataResponse>;
+
+// The cluster that one of several kinds of requests is meant for; empty: not checked.
+template <typename... Requests>
+const std::string& ClusterIdOf(const std::variant<Requests...>& request) {
+  return std::visit([](const auto& inner) -> const std::string& { return inner.cluster_id(); },
+                    request);
+}
 
 }  // namespace kvorum::controller

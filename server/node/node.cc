@@ -239,7 +239,8 @@ bool Node::IsActiveLeader() const {
          (KVORUM_MUTANT(R28b) || (core_.is_leader() && core_.epoch() == controller_.epoch()));
 }
 
-absl::Status Node::CheckCanLead() const {
+absl::Status Node::CheckCanLead(const std::string& cluster_id) const {
+  KVORUM_RETURN_IF_ERROR(CheckCluster(cluster_id));
   if (is_draining_ || executor_.failed()) {
     return ShuttingDown();
   }
@@ -248,12 +249,7 @@ absl::Status Node::CheckCanLead() const {
 
 void Node::HandleCommand(Now now, controller::Command command, TimePoint deadline,
                          Done<controller::CommandReply> done) {
-  absl::Status status = std::visit(
-      [this](const auto& request) { return CheckCluster(request.cluster_id()); }, command);
-  if (status.ok()) {
-    status = CheckCanLead();
-  }
-  if (!status.ok()) {
+  if (absl::Status status = CheckCanLead(controller::ClusterIdOf(command)); !status.ok()) {
     done(std::move(status));
     return;
   }
@@ -270,10 +266,7 @@ void Node::HandleCommand(Now now, controller::Command command, TimePoint deadlin
 
 void Node::HandleAwaitApplied(Now now, const v1::AwaitAppliedRequest& request, TimePoint deadline,
                               Done<v1::AwaitAppliedResponse> done) {
-  absl::Status status = CheckCluster(request.cluster_id());
-  if (status.ok()) {
-    status = CheckCanLead();
-  }
+  absl::Status status = CheckCanLead(request.cluster_id());
   const absl::StatusOr<controller::AppliedWait> wait = controller::ParseAppliedWait(request);
   if (status.ok()) {
     status = wait.ok() ? CheckIsOnLog(request.position()) : wait.status();
@@ -325,16 +318,13 @@ absl::Status Node::CheckIsOnLog(const v1::Position& position) const {
 
 void Node::HandleBrokerReport(Now now, controller::BrokerReport report,
                               Done<controller::BrokerReportReply> done) {
-  absl::Status status = std::visit(
-      [this](const auto& request) { return CheckCluster(request.cluster_id()); }, report);
-  if (status.ok()) {
-    status = CheckCanLead();
-    if (!status.ok() && controller_.is_active() && core_.is_transferring() &&
+  const std::string& cluster_id = controller::ClusterIdOf(report);
+  absl::Status status = CheckCanLead(cluster_id);
+  if (!status.ok()) {
+    if (CheckCluster(cluster_id).ok() && controller_.is_active() && core_.is_transferring() &&
         !KVORUM_MUTANT(RefusalIsSilence)) {
       controller_.NoteRefusedReport(now, report);
     }
-  }
-  if (!status.ok()) {
     done(std::move(status));
     return;
   }
@@ -375,12 +365,7 @@ void Node::HandleDescribeCluster(Now, const v1::DescribeClusterRequest& request,
 
 void Node::HandleQuorumChange(Now now, const QuorumCommand& command, TimePoint deadline,
                               Done<QuorumReply> done) {
-  absl::Status status = std::visit(
-      [this](const auto& request) { return CheckCluster(request.cluster_id()); }, command);
-  if (status.ok()) {
-    status = CheckCanLead();
-  }
-  if (!status.ok()) {
+  if (absl::Status status = CheckCanLead(controller::ClusterIdOf(command)); !status.ok()) {
     done(std::move(status));
     return;
   }

@@ -144,7 +144,8 @@ class Node {
   absl::Status CheckCluster(const std::string& cluster_id) const;
   // The active controller, and raft still leads its epoch and gives it to nobody.
   bool IsActiveLeader() const;
-  absl::Status CheckCanLead() const;  // OK only on the active controller
+  // OK only on the active controller of that cluster (empty: not checked).
+  absl::Status CheckCanLead(const std::string& cluster_id) const;
   absl::Status NotLeader() const;
   absl::Status CheckIsPosition(const v1::Position& position) const;
   absl::Status CheckIsOnLog(const v1::Position& position) const;

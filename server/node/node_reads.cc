@@ -41,8 +41,7 @@ bool IsForReplica(const v1::RaftRequestHeader& header, const raft::RaftConfig& c
 }  // namespace
 
 absl::Status Node::CheckQuery(const controller::Query& query) const {
-  KVORUM_RETURN_IF_ERROR(std::visit(
-      [this](const auto& request) { return CheckCluster(request.cluster_id()); }, query));
+  KVORUM_RETURN_IF_ERROR(CheckCluster(controller::ClusterIdOf(query)));
   const v1::ReadOptions& options = OptionsOf(query);
   KVORUM_RETURN_IF_ERROR(CheckReadOptions(options));
   return options.has_min_position() ? CheckIsPosition(options.min_position()) : absl::OkStatus();
