@@ -2,9 +2,10 @@
 
 #include <array>
 #include <atomic>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <utility>
 
 #include "server/base/check.h"
@@ -19,7 +20,10 @@ namespace kvorum {
 //
 // A clone copies key and value: keep both cheap (hold large ones behind shared_ptr<const T>). A key
 // may be a view into its own value, because Insert always replaces the two together.
-template <typename Key, typename Value, typename Compare = std::less<>>
+//
+// Ordered by <=>, also with other types of queries. One comparison per level, since in a large
+// map each looks at memory that is in no cache.
+template <typename Key, typename Value>
 class PersistentMap {
   static constexpr size_t kMaxHeight = 48;  // an AVL tree of 2^32 entries is at most 46 high
 
@@ -86,13 +90,11 @@ class PersistentMap {
   const Value* Find(const Query& key) const {
     const Node* node = root_;
     while (node != nullptr) {
-      if (Compare()(key, node->entry.key)) {
-        node = node->left;
-      } else if (Compare()(node->entry.key, key)) {
-        node = node->right;
-      } else {
+      const auto order = key <=> node->entry.key;
+      if (order == 0) {
         return &node->entry.value;
       }
+      node = order < 0 ? node->left : node->right;
     }
     return nullptr;
   }
@@ -104,10 +106,19 @@ class PersistentMap {
 
   // Sets key and value, also where an equal key is present. Returns true if there was none.
   bool Insert(Key key, Value value) {
+    return !Exchange(std::move(key), std::move(value)).has_value();
+  }
+
+  // The same; returns the value that was there.
+  std::optional<Value> Exchange(Key key, Value value) {
+    Entry entry{std::move(key), std::move(value)};
     bool is_new = false;
-    root_ = InsertAt(root_, Entry{std::move(key), std::move(value)}, is_new);
-    size_ += is_new ? 1 : 0;
-    return is_new;
+    root_ = InsertAt(root_, entry, is_new);
+    if (is_new) {
+      ++size_;
+      return std::nullopt;
+    }
+    return std::move(entry.value);
   }
 
   // Returns false, and changes nothing, if `key` is absent.
@@ -132,13 +143,11 @@ class PersistentMap {
     while (true) {
       *link = Own(*link);
       Node* node = *link;
-      if (Compare()(key, node->entry.key)) {
-        link = &node->left;
-      } else if (Compare()(node->entry.key, key)) {
-        link = &node->right;
-      } else {
+      const auto order = key <=> node->entry.key;
+      if (order == 0) {
         return &node->entry.value;
       }
+      link = order < 0 ? &node->left : &node->right;
     }
   }
 
@@ -154,7 +163,7 @@ class PersistentMap {
   const_iterator lower_bound(const Query& key) const {
     const_iterator it;
     for (const Node* node = root_; node != nullptr;) {
-      if (Compare()(node->entry.key, key)) {
+      if (node->entry.key < key) {
         node = node->right;
       } else {
         it.Push(node);
@@ -169,7 +178,7 @@ class PersistentMap {
   const_iterator upper_bound(const Query& key) const {
     const_iterator it;
     for (const Node* node = root_; node != nullptr;) {
-      if (Compare()(key, node->entry.key)) {
+      if (key < node->entry.key) {
         it.Push(node);
         node = node->left;
       } else {
@@ -184,8 +193,7 @@ class PersistentMap {
     size_t count = 0;
     const Key* previous = nullptr;
     for (const Entry& entry : *this) {
-      KVORUM_CHECK(previous == nullptr || Compare()(*previous, entry.key), "entry {} out of order",
-                   count);
+      KVORUM_CHECK(previous == nullptr || *previous < entry.key, "entry {} out of order", count);
       previous = &entry.key;
       ++count;
     }
@@ -279,34 +287,34 @@ class PersistentMap {
     return node;
   }
 
-  static Node* InsertAt(Node* node, Entry entry, bool& is_new) {
+  // Swaps `entry` with the one of an equal key.
+  static Node* InsertAt(Node* node, Entry& entry, bool& is_new) {
     if (node == nullptr) {
       is_new = true;
       return new Node(std::move(entry));
     }
     node = Own(node);
-    if (Compare()(entry.key, node->entry.key)) {
-      node->left = InsertAt(node->left, std::move(entry), is_new);
-    } else if (Compare()(node->entry.key, entry.key)) {
-      node->right = InsertAt(node->right, std::move(entry), is_new);
-    } else {
-      node->entry = std::move(entry);
+    const auto order = entry.key <=> node->entry.key;
+    if (order == 0) {
+      std::swap(node->entry, entry);
       return node;
     }
-    return Rebalance(node);
+    Node*& side = order < 0 ? node->left : node->right;
+    side = InsertAt(side, entry, is_new);
+    // A replaced entry changes no heights.
+    return is_new ? Rebalance(node) : node;
   }
 
   // REQUIRES: `key` is present below `node`.
   template <typename Query>
   static Node* EraseAt(Node* node, const Query& key) {
     node = Own(node);
-    if (Compare()(key, node->entry.key)) {
-      node->left = EraseAt(node->left, key);
-    } else if (Compare()(node->entry.key, key)) {
-      node->right = EraseAt(node->right, key);
-    } else {
+    const auto order = key <=> node->entry.key;
+    if (order == 0) {
       return RemoveRoot(node);
     }
+    Node*& side = order < 0 ? node->left : node->right;
+    side = EraseAt(side, key);
     return Rebalance(node);
   }
 

@@ -255,15 +255,15 @@ v1::MetadataRecord ActiveController::IdleRecord(Now now) const {
 void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> records,
                                      bool is_atomic) {
   if (CheckFitsOneBatch(records).ok() || KVORUM_MUTANT(R24)) {
-    AppendBatch(now, records);
     if (KVORUM_MUTANT(R29)) {
       AppendBatch(now, records);
     }
+    AppendBatch(now, std::move(records));
     return;
   }
   KVORUM_CHECK(!is_atomic, "an atomic result of {} records does not fit one batch", records.size());
-  for (const std::vector<v1::MetadataRecord>& batch : SplitIntoBatches(std::move(records))) {
-    AppendBatch(now, batch);
+  for (std::vector<v1::MetadataRecord>& batch : SplitIntoBatches(std::move(records))) {
+    AppendBatch(now, std::move(batch));
   }
 }
 
@@ -275,20 +275,21 @@ void ActiveController::ForgetReplacedSession(BrokerId broker) {
   }
 }
 
-void ActiveController::AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records) {
+void ActiveController::AppendBatch(Now now, std::vector<v1::MetadataRecord> records) {
   const Offset base = log_.log_end_offset();
   const auto count = static_cast<int32_t>(records.size());
   const absl::Status allowed = CheckLevelAllows(records, latest_->features().metadata_level());
   KVORUM_CHECK(allowed.ok(), "batch at {}: {}", base, allowed.ToString());
+  auto payload = std::make_shared<const std::string>(EncodeRecords(records));
   // `latest` first: the records may be committed as soon as they are appended.
   // Released before the replay: nobody else holds the plan, so its nodes change in place.
   MetadataDelta delta(*std::exchange(latest_, nullptr));
   for (int32_t i = 0; i < count; ++i) {
-    delta.Replay(records[static_cast<size_t>(i)], base + i);
+    delta.Replay(std::move(records[static_cast<size_t>(i)]), base + i);
   }
   latest_ = delta.Apply(Provenance{base + count, epoch_, now.wall_ms});
   planned_hashes_.emplace_back(base + count, latest_->StateHash());
-  log_.Append(now, epoch_, count, std::make_shared<const std::string>(EncodeRecords(records)));
+  log_.Append(now, epoch_, count, std::move(payload));
   KVORUM_CHECK(log_.log_end_offset() == base + count, "appended {} records at {}, log ends at {}",
                count, base, log_.log_end_offset());
   if (next_no_op_ != kNever) {

@@ -126,7 +126,7 @@ class ActiveController {
   void AppendIfAny(Now now, std::vector<v1::MetadataRecord> records);
   // Cuts what does not fit one batch, unless it must be atomic.
   void AppendRecords(Now now, std::vector<v1::MetadataRecord> records, bool is_atomic);
-  void AppendBatch(Now now, const std::vector<v1::MetadataRecord>& records);
+  void AppendBatch(Now now, std::vector<v1::MetadataRecord> records);
   void MaybeBootstrap(Now now);
   CommandContext MakeContext(Now now);
   absl::Status CheckRoom(const AppliedWait& wait) const;

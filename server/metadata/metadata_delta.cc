@@ -80,6 +80,14 @@ void MetadataDelta::Replay(const v1::MetadataRecord& record, Offset offset) {
       });
 }
 
+void MetadataDelta::Replay(v1::MetadataRecord&& record, Offset offset) {
+  if (record.has_entry()) {
+    entries_.Replay(std::move(*record.mutable_entry()), offset, brokers_.image());
+  } else {
+    Replay(std::as_const(record), offset);
+  }
+}
+
 std::shared_ptr<const MetadataImage> MetadataDelta::Apply(const Provenance& provenance) const {
   DomainImages domains;
   domains.features = features_.Apply();

@@ -45,6 +45,8 @@ class MetadataDelta {
   // Applies the record at `offset`. Records of a snapshot or a full sync are replayed on the empty
   // image, all with the last offset the snapshot contains.
   void Replay(const v1::MetadataRecord& record, Offset offset);
+  // The same, and takes what it keeps: an entry's value may be large.
+  void Replay(v1::MetadataRecord&& record, Offset offset);
 
   // The image with everything replayed so far. May be called again after more.
   std::shared_ptr<const MetadataImage> Apply(const Provenance& provenance) const;

@@ -15,7 +15,7 @@ namespace kvorum {
 namespace {
 
 void Replay(const RecordBatch& batch, MetadataDelta& delta) {
-  const auto records = DecodeRecords(*batch.payload);
+  auto records = DecodeRecords(*batch.payload);
   if (GetErrorReason(records.status()) == ErrorReason::kUnsupportedVersion) {
     StopAtUnsupportedRecord(
         fmt::format("committed batch at {}: {}", batch.base_offset, records.status().ToString()));
@@ -26,8 +26,8 @@ void Replay(const RecordBatch& batch, MetadataDelta& delta) {
                "committed batch at {} says {} records and holds {}", batch.base_offset,
                batch.record_count, records->size());
   Offset offset = batch.base_offset;
-  for (const v1::MetadataRecord& record : *records) {
-    delta.Replay(record, offset);
+  for (v1::MetadataRecord& record : *records) {
+    delta.Replay(std::move(record), offset);
     ++offset;
   }
 }

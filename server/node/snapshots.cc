@@ -56,7 +56,7 @@ void Snapshots::OnChunk(Now now, const std::shared_ptr<Loading>& loading,
     ports_.owner.OnStorageError(chunk.status());
     return;
   }
-  const auto records = DecodeRecords(*chunk);
+  auto records = DecodeRecords(*chunk);
   if (GetErrorReason(records.status()) == ErrorReason::kUnsupportedVersion) {
     StopAtUnsupportedRecord(fmt::format("snapshot {} chunk {}: {}", loading->manifest.id,
                                         loading->next_chunk, records.status().ToString()));
@@ -67,8 +67,8 @@ void Snapshots::OnChunk(Now now, const std::shared_ptr<Loading>& loading,
                                               loading->next_chunk, records.status().ToString())));
     return;
   }
-  for (const v1::MetadataRecord& record : *records) {
-    loading->delta.Replay(record, loading->manifest.id.offset - 1);
+  for (v1::MetadataRecord& record : *records) {
+    loading->delta.Replay(std::move(record), loading->manifest.id.offset - 1);
   }
   ++loading->next_chunk;
   if (loading->next_chunk < loading->manifest.chunk_count) {

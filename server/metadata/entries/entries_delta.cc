@@ -21,8 +21,7 @@ int64_t EntryBytes(const v1::EntryRecord& record) {
 EntriesDelta::EntriesDelta(std::shared_ptr<const EntriesImage> base)
     : base_(std::move(base)), image_(*base_) {}
 
-void EntriesDelta::Replay(const v1::EntryRecord& record, Offset offset,
-                          const BrokersImage& brokers) {
+void EntriesDelta::Replay(v1::EntryRecord record, Offset offset, const BrokersImage& brokers) {
   base_.reset();
   KVORUM_CHECK(!record.key().empty(), "offset {}: {}", offset, record.ShortDebugString());
   KVORUM_CHECK(record.version() > 0, "offset {}: {}", offset, record.ShortDebugString());
@@ -38,12 +37,14 @@ void EntriesDelta::Replay(const v1::EntryRecord& record, Offset offset,
     KVORUM_CHECK(!owner->is_fenced, "offset {}: the owner is fenced: {}", offset,
                  record.ShortDebugString());
   }
-  if (const v1::EntryRecord* current = image_.Find(record.key(), record.namespace_())) {
-    KVORUM_CHECK(record.version() > current->version(), "offset {}: {} over version {}", offset,
-                 record.ShortDebugString(), current->version());
-    Forget(*current);
+  const auto added = std::make_shared<const v1::EntryRecord>(std::move(record));
+  const auto current = image_.entries.Exchange(EntryKey{added->namespace_(), added->key()}, added);
+  if (current.has_value()) {
+    KVORUM_CHECK(added->version() > (*current)->version(), "offset {}: {} over version {}", offset,
+                 added->ShortDebugString(), (*current)->version());
+    Forget(**current);
   }
-  Add(std::make_shared<const v1::EntryRecord>(record));
+  Add(added);
 }
 
 void EntriesDelta::Replay(const v1::RemoveEntryRecord& record, Offset offset) {
@@ -60,7 +61,7 @@ void EntriesDelta::CheckOwnsNothing(BrokerId broker, Offset offset) const {
                offset, broker, CountOwnedEntries(image_, broker));
 }
 
-void EntriesDelta::Add(EntriesImage::Record record) {
+void EntriesDelta::Add(const EntriesImage::Record& record) {
   image_.state_hash += HashOf(*record);
   const int64_t bytes = EntryBytes(*record);
   EntryUsage usage;
@@ -69,11 +70,11 @@ void EntriesDelta::Add(EntriesImage::Record record) {
   }
   image_.usage.Insert(record->namespace_(), {usage.count + 1, usage.bytes + bytes});
   image_.total = {image_.total.count + 1, image_.total.bytes + bytes};
-  const EntryKey key{record->namespace_(), record->key()};
   if (record->has_owner()) {
-    image_.owned.Insert(OwnedEntryKey{BrokerId{record->owner().broker_id()}, key}, record);
+    image_.owned.Insert(
+        OwnedEntryKey{BrokerId{record->owner().broker_id()}, {record->namespace_(), record->key()}},
+        record);
   }
-  image_.entries.Insert(key, std::move(record));
 }
 
 void EntriesDelta::Forget(const v1::EntryRecord& record) {
@@ -87,7 +88,6 @@ void EntriesDelta::Forget(const v1::EntryRecord& record) {
   }
   image_.total = {image_.total.count - 1, image_.total.bytes - bytes};
   if (record.has_owner()) {
-    // Last: `record` may live by this node and the one in `entries`, which stays for now.
     image_.owned.Erase(
         OwnedEntryKey{BrokerId{record.owner().broker_id()}, {record.namespace_(), record.key()}});
   }

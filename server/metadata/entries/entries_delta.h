@@ -18,7 +18,7 @@ class EntriesDelta {
   explicit EntriesDelta(std::shared_ptr<const EntriesImage> base);
 
   // `brokers`: as they are at this record. An owner is registered and unfenced.
-  void Replay(const v1::EntryRecord& record, Offset offset, const BrokersImage& brokers);
+  void Replay(v1::EntryRecord record, Offset offset, const BrokersImage& brokers);
   void Replay(const v1::RemoveEntryRecord& record, Offset offset);
   // A session never ends before what lives with it: REQUIRES that nothing does.
   void CheckOwnsNothing(BrokerId broker, Offset offset) const;
@@ -28,7 +28,7 @@ class EntriesDelta {
 
  private:
   // The two halves of every change of an entry: hash, usage and owner.
-  void Add(EntriesImage::Record record);
+  void Add(const EntriesImage::Record& record);
   void Forget(const v1::EntryRecord& record);
 
   // Released by the first change, before it: if nobody else holds the base, its nodes are then

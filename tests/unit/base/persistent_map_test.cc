@@ -36,6 +36,16 @@ TEST(PersistentMapTest, IsEmptyWhenNew) {
   EXPECT_EQ(map.Find(1), nullptr);
 }
 
+TEST(PersistentMapTest, AnExchangeGivesWhatWasThere) {
+  Map map;
+  EXPECT_EQ(map.Exchange(1, "one"), std::nullopt);
+  const Map before = map;
+  EXPECT_EQ(map.Exchange(1, "uno"), "one");
+  EXPECT_EQ(*map.Find(1), "uno");
+  EXPECT_EQ(*before.Find(1), "one");
+  EXPECT_EQ(map.size(), 1u);
+}
+
 TEST(PersistentMapTest, FindsWhatWasInserted) {
   Map map;
   EXPECT_TRUE(map.Insert(2, "two"));
