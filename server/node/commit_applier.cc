@@ -44,8 +44,9 @@ void CommitApplier::Apply(const std::vector<RecordBatch>& batches) {
   if (batches.empty()) {
     return;
   }
-  MetadataDelta delta(*image_);
   Provenance provenance = image_->provenance();
+  // Let go of first: what nobody else holds is changed in place instead of copied.
+  MetadataDelta delta(*std::exchange(image_, nullptr));
   for (const RecordBatch& batch : batches) {
     KVORUM_CHECK(batch.base_offset == provenance.end_offset, "batch at {} after {}",
                  batch.base_offset, provenance.end_offset);

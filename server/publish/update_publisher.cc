@@ -56,9 +56,15 @@ void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage
     FeedFiltered(*image);
   }
   run_.clear();
-  image_ = std::move(image);
+  has_image_ = true;
+  image_ = image;
+  if (!filtered_.empty()) {
+    filter_image_ = image;
+  }
   PumpAll(now);
 }
+
+std::shared_ptr<const MetadataImage> UpdatePublisher::NewestImage() const { return image_.lock(); }
 
 void UpdatePublisher::OnLeader(LeaderView leader) {
   leader_ = std::move(leader);
@@ -338,7 +344,7 @@ TailEntryPtr UpdatePublisher::NextEntry(Subscription& subscription) {
 }
 
 void UpdatePublisher::Locate(Subscription& subscription) {
-  if (image_ == nullptr) {
+  if (!has_image_) {
     return;  // this node does not yet know what is committed
   }
   if (subscription.filter != nullptr) {
@@ -346,8 +352,7 @@ void UpdatePublisher::Locate(Subscription& subscription) {
     return;
   }
   if (subscription.wants_snapshot) {
-    AddHello(subscription, image_position_, true);
-    BeginSnapshot(subscription);
+    BeginSnapshot(subscription, nullptr);
     return;
   }
   const CommittedTail::Place place = tail_.Locate(subscription.position);
@@ -382,8 +387,7 @@ void UpdatePublisher::Locate(Subscription& subscription) {
 // The subscriber has more than this node.
 void UpdatePublisher::LocateAbove(Subscription& subscription) {
   if (KVORUM_MUTANT(R31)) {
-    AddHello(subscription, image_position_, true);
-    BeginSnapshot(subscription);
+    BeginSnapshot(subscription, nullptr);
     return;
   }
   if (leader_.leader_id == config_.node_id && !subscription.confirming_end) {
@@ -394,28 +398,37 @@ void UpdatePublisher::LocateAbove(Subscription& subscription) {
   }
 }
 
-void UpdatePublisher::BeginSnapshot(Subscription& subscription) {
+void UpdatePublisher::BeginSnapshot(Subscription& subscription, const v1::Reset* reset) {
+  const std::shared_ptr<const MetadataImage> image = NewestImage();
+  if (image == nullptr) {
+    subscription.phase = Subscription::Phase::kLocating;
+    return;
+  }
+  if (!subscription.greeted) {
+    AddHello(subscription, image_position_, true);
+  }
+  if (reset != nullptr) {
+    v1::MetadataUpdate update;
+    *update.mutable_reset() = *reset;
+    subscription.preamble.push_back(EncodeUpdate(update));
+  }
   subscription.wants_snapshot = false;
   subscription.snapshot_position = image_position_;
   const size_t max_bytes = config_.max_message_bytes / kChunksPerMessage;
   if (subscription.filter != nullptr) {
-    subscription.filtered_chunker.emplace(image_, subscription.filter, max_bytes);
+    subscription.filtered_chunker.emplace(image, subscription.filter, max_bytes);
   } else {
-    subscription.chunker.emplace(image_, Audience::kSubscribers, max_bytes);
+    subscription.chunker.emplace(image, Audience::kSubscribers, max_bytes);
   }
   subscription.phase = Subscription::Phase::kSnapshot;
 }
 
 void UpdatePublisher::ResetToSnapshot(Subscription& subscription, v1::Reset::Reason reason,
                                       std::string message) {
-  if (!subscription.greeted) {
-    AddHello(subscription, image_position_, true);
-  }
-  v1::MetadataUpdate update;
-  update.mutable_reset()->set_reason(reason);
-  update.mutable_reset()->set_message(std::move(message));
-  subscription.preamble.push_back(EncodeUpdate(update));
-  BeginSnapshot(subscription);
+  v1::Reset reset;
+  reset.set_reason(reason);
+  reset.set_message(std::move(message));
+  BeginSnapshot(subscription, &reset);
 }
 
 void UpdatePublisher::BeginTail(Subscription& subscription) {

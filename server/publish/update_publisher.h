@@ -104,7 +104,12 @@ class UpdatePublisher {
   // Finds where the subscriber stands in this node's log, once the node has applied that far.
   void Locate(Subscription& subscription);
   void LocateAbove(Subscription& subscription);
-  void BeginSnapshot(Subscription& subscription);
+  // The image at image_position_; null if the node is just making the next from it, which then is
+  // on its way here.
+  std::shared_ptr<const MetadataImage> NewestImage() const;
+  // Begins with Hello for who has had none, and with `reset` for who did not ask for a snapshot.
+  // Without an image at hand, the subscriber is located anew when one comes.
+  void BeginSnapshot(Subscription& subscription, const v1::Reset* reset);
   static std::optional<std::string> NextChunk(Subscription& subscription);
   void ResetToSnapshot(Subscription& subscription, v1::Reset::Reason reason, std::string message);
   void BeginTail(Subscription& subscription);
@@ -122,7 +127,11 @@ class UpdatePublisher {
   PublisherConfig config_;
   CommittedLog& log_;
   CommittedTail tail_;
-  std::shared_ptr<const MetadataImage> image_;  // null until the first OnImage
+  // Held only where it is needed: the node changes an image that nobody holds in place, instead of
+  // copying what changes.
+  std::weak_ptr<const MetadataImage> image_;
+  std::shared_ptr<const MetadataImage> filter_image_;  // the same, while filters are in use
+  bool has_image_ = false;                             // false until the first OnImage
   OffsetAndEpoch image_position_;
   std::map<uint64_t, std::unique_ptr<FilteredTail>> filtered_;  // by filter id
   std::vector<CommittedUpdate> run_;  // since the last image, while filters are in use

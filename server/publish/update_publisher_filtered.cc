@@ -26,7 +26,7 @@ void UpdatePublisher::FeedFiltered(const MetadataImage& image) {
   if (filtered_.empty()) {
     return;
   }
-  std::shared_ptr<const MetadataImage> before = image_;
+  std::shared_ptr<const MetadataImage> before = filter_image_;
   for (const CommittedUpdate& update : run_) {
     std::vector<v1::MetadataRecord> records;
     if (update.payload != nullptr) {
@@ -66,7 +66,7 @@ void UpdatePublisher::Attach(Subscription& subscription) {
   std::unique_ptr<FilteredTail>& filtered = filtered_[subscription.filter->id()];
   if (filtered == nullptr) {
     filtered = std::make_unique<FilteredTail>(
-        subscription.filter, *image_,
+        subscription.filter, *filter_image_,
         FilteredTail::Limits{config_.generation, config_.filtered_tail_max_bytes,
                              config_.max_message_bytes});
   }
@@ -87,16 +87,24 @@ void UpdatePublisher::DropUnusedFilters() {
     const FilteredTail& filtered = *item.second;
     return filtered.subscribers == 0 && now_ >= filtered.unused_since + config_.filter_linger;
   });
+  if (filtered_.empty()) {
+    filter_image_.reset();
+  }
 }
 
 void UpdatePublisher::LocateFiltered(Subscription& subscription) {
   if (image_position_ != tail_.end()) {
     return;  // commits are ahead of their image; it is on its way
   }
+  if (filter_image_ == nullptr) {
+    filter_image_ = NewestImage();
+  }
+  if (filter_image_ == nullptr) {
+    return;  // the same
+  }
   Attach(subscription);
   if (subscription.wants_snapshot) {
-    AddHello(subscription, image_position_, true);
-    BeginSnapshot(subscription);
+    BeginSnapshot(subscription, nullptr);
     return;
   }
   if (subscription.position.offset > image_position_.offset) {

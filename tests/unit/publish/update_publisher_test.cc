@@ -152,6 +152,27 @@ TEST_F(UpdatePublisherTest, ResumesBelowTheRingFromTheLogAndThenTheRing) {
   EXPECT_EQ(*sink.position, history.end().offset);
 }
 
+// The node makes a new image out of the one that nobody else holds, which so is gone for a while.
+TEST_F(UpdatePublisherTest, ASnapshotWaitsWhileTheNodeMakesTheNextImage) {
+  PublishSome(3);
+  history.NextEpoch();
+  PublishSome(3);
+  publisher().OnImage(now, std::make_shared<const MetadataImage>(*history.image()));
+  CheckingSink fresh(history);
+  const SubscriptionId fresh_id = Subscribe(fresh);
+  CheckingSink diverged(history, MakePosition(Offset(6), Epoch(1)));
+  const SubscriptionId diverged_id = Subscribe(diverged);
+  EXPECT_FALSE(fresh.outstanding);
+  EXPECT_FALSE(diverged.outstanding);
+
+  PublishPuts(1);
+  TakeAll(fresh, fresh_id);
+  TakeAll(diverged, diverged_id);
+  EXPECT_EQ(*fresh.position, history.end().offset);
+  EXPECT_EQ(*diverged.position, history.end().offset);
+  EXPECT_EQ(diverged.reset.reason(), v1::Reset::REASON_DIVERGED);
+}
+
 TEST_F(UpdatePublisherTest, ResetsASubscriberOfAnotherEpoch) {
   PublishSome(5);
   history.NextEpoch();
