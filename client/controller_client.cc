@@ -158,6 +158,11 @@ void ControllerClient::FollowPropagation(v1::AwaitAppliedRequest ask, TimePoint 
   }
 }
 
+Result<v1::CommitResponse> ControllerClient::Commit(v1::CommitRequest request,
+                                                    const CallOptions& call) {
+  return Call(&v1::MetadataService::Stub::Commit, CallKind::kWrite, std::move(request), call);
+}
+
 Result<v1::AwaitAppliedResponse> ControllerClient::AwaitApplied(v1::AwaitAppliedRequest request,
                                                                 const CallOptions& call) {
   if (request.cluster_id().empty()) {

@@ -121,6 +121,9 @@ class ControllerClient {
   Result<v1::ListBrokersResponse> ListBrokers(v1::ListBrokersRequest request,
                                               const CallOptions& call = {});
 
+  // A transaction: all operations in one commit, or none.
+  Result<v1::CommitResponse> Commit(v1::CommitRequest request, const CallOptions& call = {});
+
   // Waits for a position to be committed, and applied by brokers.
   Result<v1::AwaitAppliedResponse> AwaitApplied(v1::AwaitAppliedRequest request,
                                                 const CallOptions& call = {});

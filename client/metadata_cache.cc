@@ -119,6 +119,7 @@ class MetadataCache::State {
         return settings_.Apply(record);
       case v1::MetadataRecord::kCompletedRequest:
       case v1::MetadataRecord::kExpireRequests:
+      case v1::MetadataRecord::kWriteReason:
         return "record that is private to controllers";
       case v1::MetadataRecord::RECORD_NOT_SET:
         break;

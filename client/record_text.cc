@@ -269,6 +269,8 @@ std::string RecordKind(const v1::MetadataRecord& record) {
       return "completed-request";
     case v1::MetadataRecord::kExpireRequests:
       return "expire-requests";
+    case v1::MetadataRecord::kWriteReason:
+      return "write-reason";
     case v1::MetadataRecord::RECORD_NOT_SET:
       break;
   }
@@ -347,6 +349,9 @@ std::string RecordText(const v1::MetadataRecord& record) {
       break;
     case v1::MetadataRecord::kExpireRequests:
       fields = fmt::format("below={}", record.expire_requests().below_offset());
+      break;
+    case v1::MetadataRecord::kWriteReason:
+      fields = fmt::format("reason={}", ValueText(record.write_reason().reason()));
       break;
     case v1::MetadataRecord::kNoOp:
     case v1::MetadataRecord::RECORD_NOT_SET:

@@ -38,6 +38,8 @@ void AddGlobalOptions(CLI::App& app, CommandContext& context) {
       ->transform(CLI::CheckedTransformer(waits).description(""))
       ->envname("KVORUM_WAIT")
       ->default_str("committed");
+  app.add_option("--reason", context.reason, "Of a write: why, kept in the log")
+      ->envname("KVORUM_REASON");
   app.add_option("--timeout", context.timeout_text,
                  "Of the whole command, with a unit: 500ms, 10s, 2m")
       ->envname("KVORUM_TIMEOUT")
@@ -89,6 +91,7 @@ ExitCode CommandContext::Fail(const CallError& error) const {
 
 v1::WriteOptions CommandContext::MakeWriteOptions() const {
   v1::WriteOptions options;
+  options.set_reason(reason);
   if (waits_for_brokers) {
     options.set_wait(v1::WAIT_APPLIED_BY_ALL);
     // The call's own deadline ends the wait in time to hear of it.
@@ -189,6 +192,7 @@ ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::os
   AddCredentialCommands(app, context);
   AddFeatureCommands(app, context);
   AddProducerIdCommands(app, context);
+  AddCommitCommand(app, context);
   AddWatchCommand(app, context);
   AddVersionCommand(app, context);
   // CLI11 takes a vector from its end.

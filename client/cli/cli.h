@@ -31,6 +31,7 @@ struct CommandContext {
   std::function<ExitCode()> action;
 
   bool waits_for_brokers = false;  // --wait applied
+  std::string reason;              // --reason, of a write
 
   // What every mutation is sent with.
   v1::WriteOptions MakeWriteOptions() const;
@@ -63,6 +64,7 @@ void AddAclCommands(CLI::App& app, CommandContext& context);
 void AddCredentialCommands(CLI::App& app, CommandContext& context);
 void AddFeatureCommands(CLI::App& app, CommandContext& context);
 void AddProducerIdCommands(CLI::App& app, CommandContext& context);
+void AddCommitCommand(CLI::App& app, CommandContext& context);
 void AddWatchCommand(CLI::App& app, CommandContext& context);
 
 // The whole of kvorumctl, without the process around it. `args` without the program's name.

@@ -37,6 +37,7 @@ ActiveController::ActiveController(ControllerConfig config, uint64_t generation,
       log_(log),
       random_(random),
       sessions_(config.broker_session_timeout),
+      changes_(config.max_recent_changes),
       balancer_(config.leader_balance_interval, config.leader_balance_max_changes) {}
 
 void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
@@ -48,6 +49,7 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   latest_ = std::move(committed);
   is_stopping_ = false;
   planned_hashes_.clear();
+  changes_.Reset(committed_end_);
   if (!KVORUM_MUTANT(R28)) {
     sessions_.Clear();
   }
@@ -210,11 +212,28 @@ absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteOnc
 }
 
 template <typename Response, typename Request>
-absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteNow(
-    Now now, const Request& request, std::optional<RequestIdentity> identity) {
+absl::StatusOr<CommandResult<Response>> ActiveController::Plan(Now now, const Request& request) {
+  const v1::WriteOptions& options = request.options();
+  if (options.has_if_unchanged_since()) {
+    KVORUM_RETURN_IF_ERROR(log_.CheckIsOnLog(options.if_unchanged_since()));
+  }
   KVORUM_ASSIGN_OR_RETURN(CommandResult<Response> result,
                           kvorum::Execute(MakeContext(now), request));
+  if (options.has_if_unchanged_since()) {
+    KVORUM_RETURN_IF_ERROR(changes_.CheckUnchanged(result.records, *latest_,
+                                                   Offset(options.if_unchanged_since().offset())));
+  }
+  if (!options.reason().empty() && !result.records.empty()) {
+    result.records.emplace_back().mutable_write_reason()->set_reason(options.reason());
+  }
   KVORUM_RETURN_IF_ERROR(CheckLevelAllows(result.records, latest_->features().metadata_level()));
+  return result;
+}
+
+template <typename Response, typename Request>
+absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteNow(
+    Now now, const Request& request, std::optional<RequestIdentity> identity) {
+  KVORUM_ASSIGN_OR_RETURN(CommandResult<Response> result, Plan<Response>(now, request));
   if (!result.records.empty() && !request.options().validate_only()) {
     if (identity.has_value()) {
       KVORUM_RETURN_IF_ERROR(
@@ -223,6 +242,12 @@ absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteNow
     AppendRecords(now, std::move(result.records), result.is_atomic);
     if constexpr (requires { request.broker_id(); }) {
       ForgetReplacedSession(BrokerId(request.broker_id()));
+    } else if constexpr (requires { request.operations(); }) {
+      for (const v1::Operation& operation : request.operations()) {
+        if (operation.has_unregister_broker()) {
+          ForgetReplacedSession(BrokerId(operation.unregister_broker().broker_id()));
+        }
+      }
     }
   }
   return Planned<Response>{std::move(result.response), latest_->provenance().position()};
@@ -281,6 +306,9 @@ void ActiveController::AppendBatch(Now now, std::vector<v1::MetadataRecord> reco
   const absl::Status allowed = CheckLevelAllows(records, latest_->features().metadata_level());
   KVORUM_CHECK(allowed.ok(), "batch at {}: {}", base, allowed.ToString());
   auto payload = std::make_shared<const std::string>(EncodeRecords(records));
+  for (int32_t i = 0; i < count; ++i) {
+    changes_.Note(records[static_cast<size_t>(i)], base + i, *latest_);
+  }
   // `latest` first: the records may be committed as soon as they are appended.
   // Released before the replay: nobody else holds the plan, so its nodes change in place.
   MetadataDelta delta(*std::exchange(latest_, nullptr));

@@ -22,6 +22,7 @@
 #include "server/controller/leader_balancer.h"
 #include "server/controller/pending_replies.h"
 #include "server/controller/propagation_waits.h"
+#include "server/controller/recent_changes.h"
 #include "server/metadata/command.h"
 #include "server/metadata/metadata_image.h"
 #include "server/metadata/metadata_level.h"
@@ -36,6 +37,10 @@ class LogAppender {
   virtual Offset log_end_offset() const = 0;
   // What each voter says it understands. None: nobody is asked.
   virtual std::vector<VoterLevels> voter_levels() const { return {}; }
+  // OK if the log has a place of that generation, epoch and offset.
+  virtual absl::Status CheckIsOnLog(const v1::Position& /*position*/) const {
+    return absl::OkStatus();
+  }
   // Appends one batch of `epoch` at the log's end.
   virtual void Append(Now now, Epoch epoch, int32_t record_count,
                       std::shared_ptr<const std::string> payload) = 0;
@@ -104,6 +109,9 @@ class ActiveController {
   template <typename Response, typename Request>
   absl::StatusOr<Planned<Response>> ExecuteNow(Now now, const Request& request,
                                                std::optional<RequestIdentity> identity);
+  // The request's own part of ExecuteNow: decided facts, options obeyed, nothing appended.
+  template <typename Response, typename Request>
+  absl::StatusOr<CommandResult<Response>> Plan(Now now, const Request& request);
   // Adds to `records` what a retry will find.
   absl::Status Remember(Now now, const RequestIdentity& identity, std::string reply,
                         std::vector<v1::MetadataRecord>& records) const;
@@ -154,6 +162,7 @@ class ActiveController {
   ImagePtr committed_;    // null while not active
   Offset committed_end_;  // applied on this node
   BrokerSessions sessions_;
+  RecentChanges changes_;
   LeaderBalancer balancer_;
   PendingReplies pending_;
   PropagationWaits waits_;

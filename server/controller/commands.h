@@ -9,6 +9,7 @@
 #include "kvorum/v1/credential.pb.h"
 #include "kvorum/v1/entry.pb.h"
 #include "kvorum/v1/feature.pb.h"
+#include "kvorum/v1/metadata.pb.h"
 #include "kvorum/v1/producer_id.pb.h"
 #include "kvorum/v1/quota.pb.h"
 #include "kvorum/v1/topic.pb.h"
@@ -24,7 +25,8 @@ using Command =
                  v1::AlterClientQuotasRequest, v1::CreateAclsRequest, v1::DeleteAclsRequest,
                  v1::AlterUserScramCredentialsRequest, v1::UpdateFeaturesRequest,
                  v1::AllocateProducerIdsRequest, v1::DrainBrokerRequest, v1::UndrainBrokerRequest,
-                 v1::ElectLeadersRequest, v1::AlterPartitionReassignmentsRequest>;
+                 v1::ElectLeadersRequest, v1::AlterPartitionReassignmentsRequest,
+                 v1::CommitRequest>;
 using CommandReply =
     std::variant<v1::PutEntryResponse, v1::DeleteEntryResponse, v1::RegisterBrokerResponse,
                  v1::UnregisterBrokerResponse, v1::CreateTopicsResponse, v1::DeleteTopicsResponse,
@@ -33,7 +35,7 @@ using CommandReply =
                  v1::AlterUserScramCredentialsResponse, v1::UpdateFeaturesResponse,
                  v1::AllocateProducerIdsResponse, v1::DrainBrokerResponse,
                  v1::UndrainBrokerResponse, v1::ElectLeadersResponse,
-                 v1::AlterPartitionReassignmentsResponse>;
+                 v1::AlterPartitionReassignmentsResponse, v1::CommitResponse>;
 
 // Every read of the metadata.
 using Query = std::variant<v1::GetEntryRequest, v1::ListEntriesRequest, v1::ListBrokersRequest,

@@ -22,7 +22,8 @@ struct ControllerConfig {
   int32_t bootstrap_metadata_level = 0;
   size_t max_pending_replies = 20'000;  // more writes in flight are shed; broker reports: twice it
   RequestRetention requests;
-  size_t max_applied_waits = 5'000;  // writes that wait for brokers; more of these are shed
+  size_t max_recent_changes = 100'000;  // known to if_unchanged_since; some 100 bytes each
+  size_t max_applied_waits = 5'000;     // writes that wait for brokers; more of these are shed
 };
 
 }  // namespace kvorum::controller

@@ -10,3 +10,4 @@
 #include "server/metadata/producer_ids/producer_ids_commands.h"
 #include "server/metadata/quotas/quotas_commands.h"
 #include "server/metadata/topics/topics_commands.h"
+#include "server/metadata/transactions/transactions_commands.h"

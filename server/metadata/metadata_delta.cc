@@ -77,6 +77,7 @@ void MetadataDelta::Replay(const v1::MetadataRecord& record, Offset offset) {
           [&](const v1::ProducerIdsRecord& inner) { producer_ids_.Replay(inner, offset); },
           [&](const v1::CompletedRequestRecord& inner) { requests_.Replay(inner, offset); },
           [&](const v1::ExpireRequestsRecord& inner) { requests_.Replay(inner, offset); },
+          [](const v1::WriteReasonRecord&) {},
       });
 }
 

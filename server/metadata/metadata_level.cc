@@ -10,6 +10,7 @@ namespace {
 
 constexpr int32_t kFirst = 1;
 constexpr int32_t kSettings = 2;  // see metadata_level.h
+constexpr int32_t kReasons = 3;
 
 bool IsPlain(const v1::EntryRecord& entry) {
   return entry.namespace_().empty() && !entry.has_owner();
@@ -48,6 +49,8 @@ int32_t MinMetadataLevel(const v1::MetadataRecord& record) {
     case v1::MetadataRecord::kRemoveUserScramCredential:
     case v1::MetadataRecord::kProducerIds:
       return kSettings;
+    case v1::MetadataRecord::kWriteReason:
+      return kReasons;
     case v1::MetadataRecord::RECORD_NOT_SET:
       break;
   }

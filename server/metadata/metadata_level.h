@@ -16,9 +16,10 @@ namespace kvorum {
 //   1  brokers, topics, partitions, entries: what a log without any level has
 //   2  configs, quotas, access control, credentials, features, producer ids; brokers' features,
 //      entries' namespaces and owners
+//   3  the reasons that mutations are sent with
 inline constexpr char kMetadataVersionFeature[] = "metadata.version";
 inline constexpr int32_t kMinMetadataLevel = 1;
-inline constexpr int32_t kMaxMetadataLevel = 2;
+inline constexpr int32_t kMaxMetadataLevel = 3;
 
 // The levels of kMetadataVersionFeature that a process can work with. Plain value.
 struct LevelRange {

@@ -14,8 +14,8 @@ namespace kvorum {
 // One batch is one commit: written, replicated, applied and streamed whole (KAFKA-14204).
 inline constexpr size_t kMaxRecordsPerBatch = 10'000;
 inline constexpr size_t kMaxBatchBytes = size_t{4} << 20;  // of its public records
-// What a batch may carry for controllers only, on top: a stored reply and an expiry.
-inline constexpr size_t kMaxPrivateRecordsPerBatch = 2;
+// What a batch may carry for controllers only, on top: a reason, an expiry and a stored reply.
+inline constexpr size_t kMaxPrivateRecordsPerBatch = 3;
 inline constexpr size_t kMaxPrivateBytes = size_t{1} << 20;
 
 // OK if the public ones among `records` fit one batch. Else POLICY_VIOLATION with the limit, for a

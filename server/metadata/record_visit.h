@@ -57,6 +57,8 @@ decltype(auto) VisitRecord(const v1::MetadataRecord& record, Visitor&& visitor) 
       return visitor(record.completed_request());
     case v1::MetadataRecord::kExpireRequests:
       return visitor(record.expire_requests());
+    case v1::MetadataRecord::kWriteReason:
+      return visitor(record.write_reason());
     case v1::MetadataRecord::RECORD_NOT_SET:
       break;
   }
@@ -65,7 +67,8 @@ decltype(auto) VisitRecord(const v1::MetadataRecord& record, Visitor&& visitor) 
 
 // Private kinds are for controllers: replicated and in their snapshots, never on a stream.
 inline bool IsPrivate(const v1::MetadataRecord& record) {
-  return record.has_completed_request() || record.has_expire_requests();
+  return record.has_completed_request() || record.has_expire_requests() ||
+         record.has_write_reason();
 }
 
 }  // namespace kvorum

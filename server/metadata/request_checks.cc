@@ -9,11 +9,6 @@ namespace {
 
 constexpr size_t kMaxShownBytes = 128;
 
-absl::Status NotYet(std::string_view field) {
-  return MakeError(ErrorReason::kUnimplementedField,
-                   fmt::format("{} is not supported by this version; leave it unset", field));
-}
-
 // Decodes one code point at the front of `text`, removing it; -1 if it is malformed.
 int32_t TakeCodePoint(std::string_view& text) {
   const auto byte = [&text](size_t i) { return static_cast<uint8_t>(text[i]); };
@@ -53,11 +48,17 @@ int32_t TakeCodePoint(std::string_view& text) {
 }  // namespace
 
 absl::Status CheckWriteOptions(const v1::WriteOptions& options) {
-  if (options.has_if_unchanged_since()) {
-    return NotYet("options.if_unchanged_since");
+  const v1::Position& since = options.if_unchanged_since();
+  if (since.offset() < 0 || since.epoch() < 0) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("options.if_unchanged_since has offset {} and epoch {}; use the "
+                                 "position that a read came with",
+                                 since.offset(), since.epoch()));
   }
-  if (!options.reason().empty()) {
-    return NotYet("options.reason");
+  if (options.reason().size() > kMaxWriteReasonBytes || !IsPrintableUtf8(options.reason())) {
+    return MakeError(ErrorReason::kInvalidRequest,
+                     fmt::format("options.reason of {} bytes; use at most {} of printable UTF-8",
+                                 options.reason().size(), kMaxWriteReasonBytes));
   }
   return absl::OkStatus();
 }

@@ -11,9 +11,10 @@
 
 namespace kvorum {
 
-// The waits of a write are parsed by the controller.
-// Refuses options of a later release (UNIMPLEMENTED_FIELD) and unknown enum values
-// (INVALID_REQUEST): a promise that is not kept must not be accepted silently.
+inline constexpr size_t kMaxWriteReasonBytes = 1'024;
+
+// Refuses values that are none (INVALID_REQUEST). The waits of a write are parsed by the
+// controller, which also knows whether `if_unchanged_since` is a place in the log.
 absl::Status CheckWriteOptions(const v1::WriteOptions& options);
 absl::Status CheckReadOptions(const v1::ReadOptions& options);
 

@@ -38,9 +38,9 @@ bool IsEmpty(const raft::Effects& effects) {
 
 class Node::Appender : public controller::LogAppender {
  public:
-  // `levels`: what is known of the peers; borrowed.
-  Appender(raft::RaftCore& core, const std::map<NodeId, LevelRange>& levels)
-      : core_(core), levels_(levels) {}
+  // `levels`: what is known of the peers; all is borrowed.
+  Appender(const Node& node, raft::RaftCore& core, const std::map<NodeId, LevelRange>& levels)
+      : node_(node), core_(core), levels_(levels) {}
 
   Offset log_end_offset() const override { return core_.log_end_offset(); }
   std::vector<VoterLevels> voter_levels() const override {
@@ -50,6 +50,9 @@ class Node::Appender : public controller::LogAppender {
       voters.push_back({id, known == levels_.end() ? std::nullopt : std::optional(known->second)});
     }
     return voters;
+  }
+  absl::Status CheckIsOnLog(const v1::Position& position) const override {
+    return node_.CheckIsOnLog(position);
   }
   void Append(Now now, Epoch epoch, int32_t record_count,
               std::shared_ptr<const std::string> payload) override {
@@ -63,6 +66,7 @@ class Node::Appender : public controller::LogAppender {
 
  private:
   size_t bytes_ = 0;
+  const Node& node_;
   raft::RaftCore& core_;
   const std::map<NodeId, LevelRange>& levels_;
 };
@@ -122,7 +126,7 @@ Node::Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Rand
       core_(WithCodec(config_.raft), recovered, random.Fork(), now.now),
       recent_(config_.recent_batches_max_bytes),
       applier_(ports.feed, GenesisChainHash(config_.raft.cluster_id)),
-      appender_(std::make_unique<Appender>(core_, metadata_levels_)),
+      appender_(std::make_unique<Appender>(*this, core_, metadata_levels_)),
       controller_(config_.controller, config_.raft.generation, *appender_, random.Fork()),
       target_(std::make_unique<Target>(*this)),
       executor_({ports.storage, ports.transport, ports.host, ports.observer, recent_, *target_},

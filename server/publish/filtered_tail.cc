@@ -152,6 +152,7 @@ void FilteredTail::OnCommit(const CommitInContext& commit) {
   // Topics of which something was in the scope before this commit.
   std::set<Uuid> known;
   std::set<Uuid> moved;
+  v1::Commit entered;
   if (filter_->is_by_host()) {
     for (const v1::MetadataRecord& record : commit.records) {
       if (const std::optional<Uuid> id = TopicOf(record);
@@ -159,7 +160,8 @@ void FilteredTail::OnCommit(const CommitInContext& commit) {
         known.insert(*id);
       }
     }
-    moved = TellMoves(commit, touched, out);
+    moved = TellMoves(commit, touched, entered);
+    out.mutable_left_scope()->Swap(entered.mutable_left_scope());
   }
   Offset offset = commit.update.from;
   for (const v1::MetadataRecord& record : commit.records) {
@@ -172,6 +174,9 @@ void FilteredTail::OnCommit(const CommitInContext& commit) {
     }
     ++offset;
   }
+  // Last: a topic may have taken the name of one that the same commit removed.
+  out.mutable_records()->MergeFrom(entered.records());
+  out.mutable_offsets()->MergeFrom(entered.offsets());
   seen_ = {commit.update.to, commit.update.epoch};
   if (!out.records().empty() || !out.left_scope().empty()) {
     AppendEntry(std::move(out));

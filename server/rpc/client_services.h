@@ -76,6 +76,10 @@ class MetadataServiceImpl final : public v1::MetadataService::CallbackService {
                         v1::AwaitAppliedResponse* response) override {
     return calls_.AwaitApplied("MetadataService/AwaitApplied", context, request, response);
   }
+  Reactor* Commit(Context* context, const v1::CommitRequest* request,
+                  v1::CommitResponse* response) override {
+    return calls_.Command("MetadataService/Commit", context, request, response);
+  }
 
  private:
   UnaryCalls& calls_;

@@ -121,7 +121,8 @@ const std::vector<std::string>& CommandMethods() {
                                     "kvorum.v1.AclService/DeleteAcls",
                                     "kvorum.v1.CredentialService/AlterUserScramCredentials",
                                     "kvorum.v1.FeatureService/UpdateFeatures",
-                                    "kvorum.v1.ProducerIdService/AllocateProducerIds"};
+                                    "kvorum.v1.ProducerIdService/AllocateProducerIds",
+                                    "kvorum.v1.MetadataService/Commit"};
   return methods;
 }
 

@@ -134,7 +134,7 @@ TEST_F(BadInputTest, RefusesTheWrongClusterOnEveryMethod) {
   ExpectRefused(cases);
 }
 
-TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
+TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrThatAreNone) {
   std::vector<BadRequest> cases;
   for (const std::string& method : CommandMethods()) {
     for (const char* options :
@@ -150,10 +150,17 @@ TEST_F(BadInputTest, RefusesOptionsThatItDoesNotKnowOrNotYetHonour) {
       cases.push_back(
           {method, fmt::format("options {{ {} }}", options), kInvalidArgument, "INVALID_REQUEST"});
     }
-    for (const char* options : {"if_unchanged_since { offset: 1 }", "reason: 'because'"}) {
-      cases.push_back({method, fmt::format("options {{ {} }}", options), kUnimplemented,
-                       "UNIMPLEMENTED_FIELD"});
+    for (const std::string& options :
+         {std::string("if_unchanged_since { offset: -1 }"),
+          std::string("if_unchanged_since { epoch: -1 }"), std::string("reason: 'a\\nb'"),
+          std::string("reason: '\\302\\200'"),
+          fmt::format("reason: '{}'", std::string(1'025, 'r'))}) {
+      cases.push_back(
+          {method, fmt::format("options {{ {} }}", options), kInvalidArgument, "INVALID_REQUEST"});
     }
+    // The cluster's generation is not zero.
+    cases.push_back({method, "options { if_unchanged_since { offset: 1 } }", kFailedPrecondition,
+                     "GENERATION_MISMATCH"});
   }
   for (const std::string& method : QueryMethods()) {
     cases.push_back({method, "options { consistency: 77 }", kInvalidArgument, "INVALID_REQUEST"});

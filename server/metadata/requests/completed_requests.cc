@@ -10,7 +10,8 @@
 namespace kvorum {
 namespace {
 
-constexpr size_t kMaxStoredReplyBytes = kMaxPrivateBytes - 1024;  // room for the other fields
+// Room for the other fields, and for the other private records.
+constexpr size_t kMaxStoredReplyBytes = kMaxPrivateBytes - 4096;
 
 }  // namespace
 

@@ -63,8 +63,8 @@ TEST_F(ActiveControllerTest, AnswersABadRequestAtOnceWhateverIsPending) {
   Activate();
   Submit(Put("a"));
   v1::PutEntryRequest request = Put("b");
-  request.mutable_options()->set_reason("not yet");
-  EXPECT_EQ(Submit(request)->reason(), ErrorReason::kUnimplementedField);
+  request.mutable_options()->set_reason("two\nlines");
+  EXPECT_EQ(Submit(request)->reason(), ErrorReason::kInvalidRequest);
   EXPECT_EQ(log.batches.size(), 1u);
 }
 

@@ -74,7 +74,7 @@ TEST_F(FeaturesTest, UnknownFeaturesAndLevelsOutOfRangeAreInvalidUpdates) {
                                                     {"group.version", -1},
                                                     {"group.version", 40'000},
                                                     {kMetadata, 0},
-                                                    {kMetadata, 3},
+                                                    {kMetadata, kMaxMetadataLevel + 1},
                                                     {kMetadata, -1}}) {
     const auto type = level <= 0 ? kSafe : kUpgrade;
     EXPECT_THAT(Run(Update(name, level, type)), ItemHasReason(ErrorReason::kInvalidUpdateVersion))
@@ -208,7 +208,7 @@ TEST_F(FeaturesTest, DescribeTellsWhatIsFinalizedAndWhatAllSupport) {
   EXPECT_EQ(response->features(0).min_supported_level(), 1);
   EXPECT_EQ(response->features(0).max_supported_level(), 2);
   EXPECT_EQ(response->features(1).name(), kMetadata);
-  EXPECT_EQ(response->features(1).finalized_level(), 2);
+  EXPECT_EQ(response->features(1).finalized_level(), kMaxMetadataLevel);
   EXPECT_EQ(response->features(1).max_supported_level(), kMaxMetadataLevel);
 }
 
@@ -222,7 +222,7 @@ TEST_F(FeaturesTest, ABrokerThatCannotWorkAtTheFinalizedLevelsIsNotRegistered) {
   request.mutable_features(0)->set_max_level(4);
   Support(request, kMetadata, 1, 1);
   EXPECT_THAT(world_.Run(request), HasReason(ErrorReason::kUnsupportedVersion));
-  request.mutable_features(1)->set_max_level(2);
+  request.mutable_features(1)->set_max_level(kMaxMetadataLevel);
   EXPECT_TRUE(world_.Run(request).ok());
 }
 

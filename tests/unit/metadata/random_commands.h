@@ -17,9 +17,13 @@ class RandomCommands {
   }
 
   World& world() { return world_; }
+  int transactions() const { return transactions_; }  // that were carried out
 
   void Step() {
-    switch (random_.Below(24)) {
+    switch (random_.Below(25)) {
+      case 24:
+        Transact();
+        break;
       case 0:
         Register();
         break;
@@ -52,7 +56,7 @@ class RandomCommands {
         v1::UnregisterBrokerRequest request;
         request.set_broker_id(AnyBroker());
         if (random_.OneIn(1, 4)) {
-          (void)world_.Run(request);
+          Do(request);
         }
         break;
       }
@@ -63,14 +67,14 @@ class RandomCommands {
       case 7: {
         v1::DeleteTopicsRequest request;
         request.add_topics()->set_name(AnyTopic());
-        (void)world_.Run(request);
+        Do(request);
         break;
       }
       case 8: {
         v1::CreatePartitionsRequest request;
         request.add_topics()->set_name(AnyTopic());
         request.mutable_topics(0)->set_new_partition_count(static_cast<int32_t>(random_.Below(9)));
-        (void)world_.Run(request);
+        Do(request);
         break;
       }
       case 9:
@@ -95,7 +99,7 @@ class RandomCommands {
         v1::AllocateProducerIdsRequest request;
         request.set_broker_id(AnyBroker());
         request.set_broker_epoch(EpochOf(request.broker_id()));
-        (void)world_.Run(request);
+        Do(request);
         break;
       }
       default:
@@ -104,6 +108,74 @@ class RandomCommands {
   }
 
  private:
+  // Carries `request` out, or makes it an operation of the transaction that is being put together.
+  template <typename Request>
+  void Do(const Request& request) {
+    if (transaction_ == nullptr) {
+      (void)world_.Run(request);
+      return;
+    }
+    const auto* oneof = v1::Operation::descriptor()->oneof_decl(0);
+    for (int i = 0; i < oneof->field_count(); ++i) {
+      if (oneof->field(i)->message_type() == Request::descriptor()) {
+        v1::Operation& operation = *transaction_->add_operations();
+        operation.GetReflection()->MutableMessage(&operation, oneof->field(i))->CopyFrom(request);
+      }
+    }
+  }
+
+  // A transaction is what its operations would be one after the other, or nothing.
+  void Transact() {
+    v1::CommitRequest transaction;
+    transaction_ = &transaction;
+    for (uint64_t i = 0; i <= random_.Below(4); ++i) {
+      switch (random_.Below(8)) {
+        case 0:
+          CreateTopics();
+          break;
+        case 1:
+          ChangeConfigs();
+          break;
+        case 2:
+          ChangeQuotas();
+          break;
+        case 3:
+          ChangeAcls();
+          break;
+        case 4:
+          Drain();
+          break;
+        case 5: {
+          v1::DeleteTopicsRequest request;
+          request.add_topics()->set_name(AnyTopic());
+          Do(request);
+          break;
+        }
+        case 6:
+          ChangeCredentials();
+          break;
+        default:
+          ChangeEntry();
+      }
+    }
+    transaction_ = nullptr;
+    World one_by_one = world_;
+    const Offset begin = world_.next_offset();
+    const auto response = world_.Run(transaction);
+    if (!response.ok()) {
+      ASSERT_EQ(world_.next_offset(), begin);
+      return;
+    }
+    ++transactions_;
+    for (const v1::Operation& operation : transaction.operations()) {
+      v1::CommitRequest single;
+      *single.add_operations() = operation;
+      ASSERT_TRUE(one_by_one.Run(single).ok());
+    }
+    ASSERT_EQ(one_by_one.image().StateHash(), world_.image().StateHash());
+    ASSERT_EQ(one_by_one.next_offset(), world_.next_offset());
+  }
+
   // Keeps at most four.
   void CompleteRequests() {
     const auto completed =
@@ -128,11 +200,11 @@ class RandomCommands {
     if (random_.OneIn(1, 2)) {
       v1::DrainBrokerRequest request;
       request.set_broker_id(AnyBroker());
-      (void)world_.Run(request);
+      Do(request);
     } else {
       v1::UndrainBrokerRequest request;
       request.set_broker_id(AnyBroker());
-      (void)world_.Run(request);
+      Do(request);
     }
   }
 
@@ -141,7 +213,7 @@ class RandomCommands {
     request.set_election_type(random_.OneIn(1, 2) ? v1::ELECTION_TYPE_PREFERRED
                                                   : v1::ELECTION_TYPE_UNCLEAN);
     request.add_topics()->mutable_topic()->set_name(AnyTopic());
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void Reassign() {
@@ -155,7 +227,7 @@ class RandomCommands {
         item.add_replicas(AnyBroker());
       }
     }
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void CreateTopics() {
@@ -167,7 +239,7 @@ class RandomCommands {
       topic.set_replication_factor(static_cast<int32_t>(random_.Below(4)));
       topic.set_min_insync_replicas(static_cast<int32_t>(random_.Below(4)));
     }
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void AlterPartitions() {
@@ -194,7 +266,7 @@ class RandomCommands {
         }
       }
     }
-    (void)world_.Run(request);
+    Do(request);
   }
 
   int64_t EpochOf(int32_t broker) const {
@@ -213,7 +285,7 @@ class RandomCommands {
     if (broker != nullptr && random_.OneIn(1, 2)) {
       request.set_previous_broker_epoch(broker->epoch.value());
     }
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void ChangeEntry() {
@@ -224,7 +296,7 @@ class RandomCommands {
       v1::DeleteEntryRequest request;
       request.set_key(key);
       request.set_namespace_(name_space);
-      (void)world_.Run(request);
+      Do(request);
     } else {
       v1::PutEntryRequest request;
       request.set_key(key);
@@ -234,7 +306,7 @@ class RandomCommands {
         request.mutable_owner()->set_broker_id(AnyBroker());
         request.mutable_owner()->set_broker_epoch(EpochOf(request.owner().broker_id()));
       }
-      (void)world_.Run(request);
+      Do(request);
     }
   }
 
@@ -255,7 +327,7 @@ class RandomCommands {
         operation.set_value(name[0] == 'm' ? std::to_string(1 + random_.Below(3)) : "true");
       }
     }
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void ChangeQuotas() {
@@ -270,7 +342,7 @@ class RandomCommands {
     if (random_.OneIn(1, 2)) {
       item.mutable_operations(0)->set_value(1.0 + static_cast<double>(random_.Below(9)));
     }
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void ChangeAcls() {
@@ -283,7 +355,7 @@ class RandomCommands {
       filter.set_operation(v1::ACL_OPERATION_ANY);
       filter.set_permission(v1::ACL_PERMISSION_ANY);
       filter.set_resource_name(name);
-      (void)world_.Run(request);
+      Do(request);
       return;
     }
     v1::CreateAclsRequest request;
@@ -296,7 +368,7 @@ class RandomCommands {
     binding.set_host("*");
     binding.set_operation(v1::ACL_OPERATION_READ);
     binding.set_permission(v1::ACL_PERMISSION_ALLOW);
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void ChangeCredentials() {
@@ -314,7 +386,7 @@ class RandomCommands {
       upsertion.set_stored_key(std::string(32, 's'));
       upsertion.set_server_key(std::string(32, 'v'));
     }
-    (void)world_.Run(request);
+    Do(request);
   }
 
   void ChangeFeatures() {
@@ -324,10 +396,12 @@ class RandomCommands {
     item.set_level(static_cast<int32_t>(random_.Below(4)));
     item.set_upgrade_type(random_.OneIn(1, 2) ? v1::FEATURE_UPGRADE_TYPE_UPGRADE
                                               : v1::FEATURE_UPGRADE_TYPE_SAFE_DOWNGRADE);
-    (void)world_.Run(request);
+    Do(request);
   }
 
   World world_;
+  v1::CommitRequest* transaction_ = nullptr;  // set while one is put together
+  int transactions_ = 0;
   Random random_;
 };
 

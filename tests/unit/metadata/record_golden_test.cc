@@ -172,6 +172,7 @@ std::map<std::string, v1::MetadataRecord> SampleRecords() {
   completed.set_completed_ms(1'700'000'000'000);
   completed.set_epoch(5);
   samples["expire_requests"].mutable_expire_requests()->set_below_offset(300);
+  samples["write_reason"].mutable_write_reason()->set_reason("ticket 4711");
   return samples;
 }
 

@@ -200,18 +200,23 @@ TEST_P(ReplayPropertyTest, AllWaysToAnImageGiveTheSameImage) {
 
 // Otherwise the property above would say little.
 TEST(RandomCommandsTest, ReachEveryKindOfRecord) {
-  std::set<v1::MetadataRecord::RecordCase> reached = {v1::MetadataRecord::kNoOp};
+  // The first and the last of these are the controller's to write.
+  std::set<v1::MetadataRecord::RecordCase> reached = {v1::MetadataRecord::kNoOp,
+                                                      v1::MetadataRecord::kWriteReason};
+  int transactions = 0;
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     RandomCommands commands(seed);
     for (int step = 0; step < kSteps; ++step) {
       commands.Step();
     }
+    transactions += commands.transactions();
     for (const auto& [offset, record] : commands.world().log()) {
       reached.insert(record.record_case());
     }
   }
   const auto* oneof = v1::MetadataRecord::descriptor()->FindOneofByName("record");
   EXPECT_EQ(static_cast<int>(reached.size()), oneof->field_count());
+  EXPECT_GT(transactions, 20);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ReplayPropertyTest, testing::Range<uint64_t>(1, 21));

@@ -16,13 +16,21 @@ TEST(WriteOptionsTest, WhatIsKeptIsAccepted) {
   EXPECT_TRUE(CheckWriteOptions(options).ok());
 }
 
-TEST(WriteOptionsTest, FieldsOfALaterReleaseAreRefusedNotIgnored) {
-  const auto refused = HasReason(ErrorReason::kUnimplementedField);
+TEST(WriteOptionsTest, PositionsAndReasonsAreChecked) {
+  const auto refused = HasReason(ErrorReason::kInvalidRequest);
   v1::WriteOptions options;
-  options.mutable_if_unchanged_since();
+  options.mutable_if_unchanged_since()->set_offset(7);
+  options.set_reason(std::string(kMaxWriteReasonBytes, 'x'));
+  EXPECT_TRUE(CheckWriteOptions(options).ok());
+  options.set_reason(std::string(kMaxWriteReasonBytes + 1, 'x'));
   EXPECT_THAT(CheckWriteOptions(options), refused);
-  options.Clear();
-  options.set_reason("x");
+  options.set_reason(std::string("\xff", 1));
+  EXPECT_THAT(CheckWriteOptions(options), refused);
+  options.clear_reason();
+  options.mutable_if_unchanged_since()->set_offset(-1);
+  EXPECT_THAT(CheckWriteOptions(options), refused);
+  options.mutable_if_unchanged_since()->set_offset(7);
+  options.mutable_if_unchanged_since()->set_epoch(-1);
   EXPECT_THAT(CheckWriteOptions(options), refused);
 }
 
