@@ -133,14 +133,12 @@ class PersistentMap {
   }
 
   // The value under `key` to be changed in this copy alone, or nullptr. Valid until the next call
-  // of a member other than Find, and until the map is copied.
+  // of a member other than Find, and until the map is copied. One descent: where there is none, the
+  // nodes on the way are this copy's own afterwards, too.
   template <typename Query>
   Value* FindMutable(const Query& key) {
-    if (!Contains(key)) {
-      return nullptr;
-    }
     Node** link = &root_;
-    while (true) {
+    while (*link != nullptr) {
       *link = Own(*link);
       Node* node = *link;
       const auto order = key <=> node->entry.key;
@@ -149,6 +147,7 @@ class PersistentMap {
       }
       link = order < 0 ? &node->left : &node->right;
     }
+    return nullptr;
   }
 
   const_iterator begin() const {

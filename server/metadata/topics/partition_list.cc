@@ -107,8 +107,16 @@ void PartitionList::Append(std::string_view row) {
 
 void PartitionList::Replace(int32_t index, std::string_view row) {
   KVORUM_CHECK(index >= 0 && index < size_, "partition {} of {}", index, size_);
-  std::string block = Rebuild(BlockOf(index), index % kBlockSize, row);
-  blocks_.Insert(index / kBlockSize, std::make_shared<const std::string>(std::move(block)));
+  std::shared_ptr<const std::string>& block = *blocks_.FindMutable(index / kBlockSize);
+  const std::string_view old_row = RowOf(*block, index % kBlockSize);
+  if (row.size() != old_row.size()) {
+    block = std::make_shared<const std::string>(Rebuild(*block, index % kBlockSize, row));
+    return;
+  }
+  // Nearly every change: other bits, the same number of them.
+  std::string copy(*block);
+  copy.replace(static_cast<size_t>(old_row.data() - block->data()), row.size(), row);
+  block = std::make_shared<const std::string>(std::move(copy));
 }
 
 }  // namespace kvorum
