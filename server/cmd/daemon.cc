@@ -59,6 +59,7 @@ NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& prop
   node.controller.leader_balance_interval = config.leader_balance_interval;
   node.controller.leader_balance_max_changes =
       static_cast<size_t>(config.leader_balance_max_changes);
+  node.controller.unclean_election_interval = config.unclean_leader_election_interval;
   node.controller.default_command_timeout = config.request_timeout;
   node.controller.bootstrap_metadata_level = kMaxMetadataLevel;
   return node;

@@ -41,6 +41,7 @@ struct ServerConfig {
   Duration metadata_max_idle_interval = std::chrono::milliseconds(500);
   Duration leader_balance_interval = std::chrono::seconds(300);
   int64_t leader_balance_max_changes = 1'000;
+  Duration unclean_leader_election_interval = std::chrono::seconds(300);
   Duration request_timeout = std::chrono::milliseconds(30'000);
   int64_t request_queue_max = 20'000;
 

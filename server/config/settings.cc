@@ -275,6 +275,12 @@ constexpr auto kSettings = std::to_array<Setting>({
     NumberSetting<&C::leader_balance_max_changes>(
         "leader-balance-max-changes", "Leaders that one step of the balancing moves at most", 1,
         10'000),
+    MillisSetting<&C::unclean_leader_election_interval>(
+        "unclean-leader-election-interval-ms",
+        "Leaders that lack acknowledged records are elected so often, where nobody else can lead "
+        "and "
+        "unclean.leader.election.enable is set; 0: never",
+        0, kDayMs),
     MillisSetting<&C::request_timeout>("request-timeout-ms",
                                        "Deadline of a write whose caller gave none", 10, kDayMs),
     NumberSetting<&C::request_id_max_count>(

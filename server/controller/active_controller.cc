@@ -38,7 +38,10 @@ ActiveController::ActiveController(ControllerConfig config, uint64_t generation,
       random_(random),
       sessions_(config.broker_session_timeout),
       changes_(config.max_recent_changes),
-      balancer_(config.leader_balance_interval, config.leader_balance_max_changes) {}
+      balancing_(config.leader_balance_interval, config.leader_balance_max_changes,
+                 &BalanceLeaders),
+      unclean_elections_(config.unclean_election_interval, config.leader_balance_max_changes,
+                         &ElectUncleanly) {}
 
 void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   KVORUM_CHECK(!is_active(), "epoch {} activated while {} is active", epoch, epoch_);
@@ -64,7 +67,8 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   next_fence_check_ = now.now + config_.broker_session_timeout / kFenceChecksPerSession;
   next_no_op_ =
       config_.max_idle_interval.count() > 0 ? now.now + config_.max_idle_interval : kNever;
-  balancer_.Start(now.now);
+  balancing_.Start(now.now);
+  unclean_elections_.Start(now.now);
   MaybeBootstrap(now);
 }
 
@@ -98,7 +102,8 @@ void ActiveController::Deactivate() {
   }
   next_fence_check_ = kNever;
   next_no_op_ = kNever;
-  balancer_.Stop();
+  balancing_.Stop();
+  unclean_elections_.Stop();
   pending_.FailAll([this](Offset end_offset) {
     return OutcomeUnknown(ErrorReason::kOutcomeUnknown, end_offset);
   });
@@ -488,8 +493,10 @@ void ActiveController::HandleTimer(Now now) {
     waits_.OnBrokersChanged(MakeView());  // who was on its way back may have fallen silent
     CheckSessions(now);
   }
-  if (now.now >= balancer_.NextDeadline()) {
-    AppendIfAny(now, balancer_.Step(now.now, *latest_));
+  for (PartitionSweep* sweep : {&balancing_, &unclean_elections_}) {
+    if (now.now >= sweep->NextDeadline()) {
+      AppendIfAny(now, sweep->Step(now.now, *latest_));
+    }
   }
   if (now.now >= next_no_op_) {
     AppendBatch(now, {IdleRecord(now)});
@@ -497,9 +504,10 @@ void ActiveController::HandleTimer(Now now) {
 }
 
 TimePoint ActiveController::NextDeadline() const {
-  return is_active() ? std::min({pending_.NextDeadline(), waits_.NextDeadline(), next_fence_check_,
-                                 next_no_op_, balancer_.NextDeadline()})
-                     : kNever;
+  return is_active()
+             ? std::min({pending_.NextDeadline(), waits_.NextDeadline(), next_fence_check_,
+                         next_no_op_, balancing_.NextDeadline(), unclean_elections_.NextDeadline()})
+             : kNever;
 }
 
 }  // namespace kvorum::controller

@@ -19,7 +19,7 @@
 #include "server/controller/broker_state.h"
 #include "server/controller/commands.h"
 #include "server/controller/controller_config.h"
-#include "server/controller/leader_balancer.h"
+#include "server/controller/partition_sweep.h"
 #include "server/controller/pending_replies.h"
 #include "server/controller/propagation_waits.h"
 #include "server/controller/recent_changes.h"
@@ -163,7 +163,8 @@ class ActiveController {
   Offset committed_end_;  // applied on this node
   BrokerSessions sessions_;
   RecentChanges changes_;
-  LeaderBalancer balancer_;
+  PartitionSweep balancing_;
+  PartitionSweep unclean_elections_;
   PendingReplies pending_;
   PropagationWaits waits_;
   bool is_stopping_ = false;

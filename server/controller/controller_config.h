@@ -16,6 +16,8 @@ struct ControllerConfig {
   // How often partitions get their preferred leader back, zero: never; and how many at a time.
   Duration leader_balance_interval = std::chrono::seconds(300);
   size_t leader_balance_max_changes = 1'000;
+  // How often leaders are elected uncleanly, zero: never; as many at a time.
+  Duration unclean_election_interval = std::chrono::seconds(300);
   Duration default_command_timeout = std::chrono::seconds(30);
   // What an empty log begins with, so that a new cluster has everything this release has; 0:
   // nothing, it begins at the first level (metadata/metadata_level.h).

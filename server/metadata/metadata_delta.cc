@@ -1,8 +1,12 @@
 #include "server/metadata/metadata_delta.h"
 
+#include <charconv>
+#include <system_error>
 #include <utility>
 
+#include "server/base/check.h"
 #include "server/base/overloaded.h"
+#include "server/metadata/configs/config_keys.h"
 #include "server/metadata/record_visit.h"
 
 namespace kvorum {
@@ -29,6 +33,25 @@ MetadataDelta::MetadataDelta(const MetadataImage& base)
       credentials_(base.domains().credentials),
       entries_(base.domains().entries),
       requests_(base.domains().requests) {}
+
+template <typename Record>
+void MetadataDelta::FollowMinInsync(const Record& record, const std::string* value, Offset offset) {
+  if (record.name() != kMinInsyncReplicas) {
+    return;
+  }
+  int32_t number = 0;
+  if (value != nullptr) {
+    const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), number);
+    KVORUM_CHECK(error == std::errc() && number > 0, "offset {}: {}", offset,
+                 record.ShortDebugString());
+  }
+  if (record.resource_type() == v1::CONFIG_RESOURCE_TYPE_TOPIC) {
+    topics_.SetMinInsyncConfig(record.resource_name(), number);
+  } else if (record.resource_type() == v1::CONFIG_RESOURCE_TYPE_BROKER &&
+             record.resource_name().empty()) {
+    topics_.SetDefaultMinInsync(number);
+  }
+}
 
 void MetadataDelta::Replay(const v1::MetadataRecord& record, Offset offset) {
   VisitRecord(
@@ -63,8 +86,14 @@ void MetadataDelta::Replay(const v1::MetadataRecord& record, Offset offset) {
           [&](const v1::PartitionChangeRecord& inner) { topics_.Replay(inner, offset); },
           [&](const v1::EntryRecord& inner) { entries_.Replay(inner, offset, brokers_.image()); },
           [&](const v1::RemoveEntryRecord& inner) { entries_.Replay(inner, offset); },
-          [&](const v1::ConfigRecord& inner) { configs_.Replay(inner, offset, topics_.image()); },
-          [&](const v1::RemoveConfigRecord& inner) { configs_.Replay(inner, offset); },
+          [&](const v1::ConfigRecord& inner) {
+            configs_.Replay(inner, offset, topics_.image());
+            FollowMinInsync(inner, &inner.value(), offset);
+          },
+          [&](const v1::RemoveConfigRecord& inner) {
+            configs_.Replay(inner, offset);
+            FollowMinInsync(inner, nullptr, offset);
+          },
           [&](const v1::ClientQuotaRecord& inner) { quotas_.Replay(inner, offset); },
           [&](const v1::RemoveClientQuotaRecord& inner) { quotas_.Replay(inner, offset); },
           [&](const v1::AccessControlEntryRecord& inner) { acls_.Replay(inner, offset); },

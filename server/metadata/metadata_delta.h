@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <memory>
+#include <string>
 
 #include "kvorum/v1/record.pb.h"
 #include "server/base/ids.h"
@@ -52,6 +53,11 @@ class MetadataDelta {
   std::shared_ptr<const MetadataImage> Apply(const Provenance& provenance) const;
 
  private:
+  // Topics follow the config min.insync.replicas, of their own and of all brokers. `value` null: it
+  // is not set any more.
+  template <typename Record>
+  void FollowMinInsync(const Record& record, const std::string* value, Offset offset);
+
   FeaturesDelta features_;
   BrokersDelta brokers_;
   TopicsDelta topics_;

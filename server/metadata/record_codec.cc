@@ -249,14 +249,16 @@ std::vector<std::vector<v1::MetadataRecord>> SplitIntoBatches(
   size_t count = 0;
   size_t bytes = 0;
   for (size_t i = records.size(); i-- > 0;) {
-    const size_t size = EncodedSize(records[i]);
+    // As CheckFitsOneBatch counts.
+    const bool is_private = IsPrivate(records[i]);
+    const size_t size = is_private ? 0 : EncodedSize(records[i]);
     if (starts.empty() || count == kMaxRecordsPerBatch || bytes + size > kMaxBatchBytes) {
       starts.push_back(i);
       count = 0;
       bytes = 0;
     }
     starts.back() = i;
-    ++count;
+    count += is_private ? 0 : 1;
     bytes += size;
   }
   std::vector<std::vector<v1::MetadataRecord>> batches;

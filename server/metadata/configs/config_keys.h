@@ -12,6 +12,10 @@
 
 namespace kvorum {
 
+// Of topics, and of all brokers for those topics that have none: the only config that other
+// metadata follows from (topics/topics_image.h).
+inline constexpr char kMinInsyncReplicas[] = "min.insync.replicas";
+
 inline constexpr size_t kMaxConfigValueBytes = 32'767;  // Kafka's: a signed 16-bit length
 
 // What is known about one config key: the only place that knows it. Plain value.

@@ -18,6 +18,7 @@
 #include "server/metadata/item_status.h"
 #include "server/metadata/record_codec.h"
 #include "server/metadata/request_checks.h"
+#include "server/metadata/topics/clear_eligible.h"
 #include "server/metadata/topics/topic_validation.h"
 
 namespace kvorum {
@@ -123,6 +124,20 @@ absl::StatusOr<std::optional<std::string>> NewValue(const ConfigKeyInfo& key,
   return std::optional(std::move(value));
 }
 
+// KIP-966: what keeps replicas eligible to lead must be the same whichever broker leads.
+absl::Status CheckMayDiffer(const v1::ConfigResource& resource, const ConfigKeyInfo& key,
+                            const Operation& operation) {
+  if (resource.type() != v1::CONFIG_RESOURCE_TYPE_BROKER || resource.name().empty() ||
+      key.name != kMinInsyncReplicas || operation.operation() == v1::CONFIG_OPERATION_DELETE) {
+    return absl::OkStatus();
+  }
+  return MakeError(
+      ErrorReason::kInvalidConfig,
+      fmt::format("config '{}' can't differ from broker to broker; set it for all (the "
+                  "resource named ''), or for a topic",
+                  key.name));
+}
+
 // Fills what both kinds of record name.
 template <typename Record>
 void SetKey(const v1::ConfigResource& resource, std::string_view name, Record& record) {
@@ -148,6 +163,7 @@ absl::StatusOr<std::vector<v1::MetadataRecord>> PlanResource(
       return MakeError(ErrorReason::kInvalidRequest,
                        fmt::format("config '{}' is named more than once; name it once", key->name));
     }
+    KVORUM_RETURN_IF_ERROR(CheckMayDiffer(item.resource(), *key, operation));
     const std::string* current =
         image.configs().Find({item.resource().type(), item.resource().name(), key->name});
     KVORUM_ASSIGN_OR_RETURN(std::optional<std::string> value, NewValue(*key, current, operation));
@@ -281,6 +297,14 @@ absl::StatusOr<CommandResult<v1::AlterConfigsResponse>> Execute(
     RefuseAllIfAny(result);
   }
   KVORUM_RETURN_IF_ERROR(CheckFitsOneBatch(result.records));
+  std::vector<v1::MetadataRecord> cleared =
+      ClearEligibleWhereMinInsyncChanges(context.image, result.records);
+  if (!cleared.empty()) {
+    // The configs themselves stay in one commit, the last: it is cut from the back.
+    result.is_atomic = false;
+    result.records.insert(result.records.begin(), std::make_move_iterator(cleared.begin()),
+                          std::make_move_iterator(cleared.end()));
+  }
   return result;
 }
 

@@ -24,6 +24,7 @@ class PartitionChangeBuilder {
     next_.isr = InOrder(target.isr);
     next_.leader_recovery_state = target.leader_recovery_state;
     stopped_uncleanly_ = target.stopped_uncleanly;
+    clears_eligible_ = target.clears_eligible;
   }
 
   std::optional<v1::MetadataRecord> Build() {
@@ -68,7 +69,7 @@ class PartitionChangeBuilder {
 
   // KIP-966 "ELR invariants".
   void SetEligible() {
-    if (next_.isr.size() >= MinIsr(now_.topic, next_.replicas.size())) {
+    if (clears_eligible_ || next_.isr.size() >= MinIsr(now_.topic, next_.replicas.size())) {
       next_.elr.clear();
       return;
     }
@@ -104,7 +105,7 @@ class PartitionChangeBuilder {
         return {leader};
       }
     }
-    const BrokerId last = current_.last_known_leader;
+    const BrokerId last = clears_eligible_ ? kNoLeader : current_.last_known_leader;
     if (next_.isr.empty() && next_.elr.empty() && active_.Contains(last) &&
         Contains(next_.replicas, last)) {
       return {last, /*is_clean=*/false};
@@ -139,7 +140,7 @@ class PartitionChangeBuilder {
   }
 
   void SetLastKnownLeader() {
-    if (next_.leader != kNoLeader) {
+    if (next_.leader != kNoLeader || clears_eligible_) {
       next_.last_known_leader = kNoLeader;
     } else if (current_.leader != kNoLeader) {
       next_.last_known_leader = current_.leader;
@@ -181,6 +182,7 @@ class PartitionChangeBuilder {
   const ActiveBrokers& active_;
   const Election election_;
   std::optional<BrokerId> stopped_uncleanly_;
+  bool clears_eligible_ = false;
   Partition next_;
 };
 

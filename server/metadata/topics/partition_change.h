@@ -49,6 +49,8 @@ struct PartitionTarget {
   v1::LeaderRecoveryState leader_recovery_state;
   // Came back without what it had acknowledged: it is not eligible to lead any more.
   std::optional<BrokerId> stopped_uncleanly;
+  // What they were kept for is not so any more: min.insync.replicas has changed (KIP-966).
+  bool clears_eligible = false;
   Election election = Election::kOnline;
 };
 

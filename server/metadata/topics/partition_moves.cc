@@ -8,13 +8,36 @@
 namespace kvorum {
 namespace {
 
-// Partitions that one step of the balancing looks at, so that it never holds the loop up.
+// Partitions that one step of a sweep looks at, so that it never holds the loop up.
 constexpr size_t kMaxLookedAtPerStep = 20'000;
 
 void Append(std::optional<v1::MetadataRecord> record, std::vector<v1::MetadataRecord>& records) {
   if (record.has_value()) {
     records.push_back(*std::move(record));
   }
+}
+
+// Asks `decide` about the partitions of the topics that have some with the trait.
+template <typename Decide>
+SweepStep Sweep(const MetadataImage& image, PartitionTrait trait, const PartitionKey& from,
+                size_t max_changes, Decide decide) {
+  const auto& topics = image.topics().With(trait);
+  SweepStep step;
+  size_t looked_at = 0;
+  for (auto it = topics.lower_bound(from.topic_id); it != topics.end(); ++it) {
+    const Topic& topic = *image.topics().Find(it->key);
+    const int32_t first = topic.id == from.topic_id ? from.index : 0;
+    for (auto next = topic.partitions.From(first); next != topic.partitions.end(); ++next) {
+      if (step.records.size() == max_changes || looked_at == kMaxLookedAtPerStep) {
+        step.next = {topic.id, next->index};
+        return step;
+      }
+      ++looked_at;
+      Append(decide(topic, next->index, next->partition), step.records);
+    }
+  }
+  step.is_done = true;
+  return step;
 }
 
 }  // namespace
@@ -80,38 +103,36 @@ std::vector<v1::MetadataRecord> MoveLeadersAway(const MetadataImage& image, Brok
   return records;
 }
 
-BalanceStep BalanceLeaders(const MetadataImage& image, const PartitionKey& from,
-                           size_t max_changes) {
+SweepStep BalanceLeaders(const MetadataImage& image, const PartitionKey& from, size_t max_changes) {
   const ActiveBrokers active{.brokers = image.brokers()};
-  const auto& unbalanced = image.topics().With(PartitionTrait::kNotPreferredLeader);
-  BalanceStep step;
-  size_t looked_at = 0;
-  for (auto it = unbalanced.lower_bound(from.topic_id); it != unbalanced.end(); ++it) {
-    const Topic& topic = *image.topics().Find(it->key);
-    const PartitionList& partitions = topic.partitions;
-    const int32_t first = topic.id == from.topic_id ? from.index : 0;
-    for (auto next = partitions.From(first); next != partitions.end(); ++next) {
-      if (step.records.size() == max_changes || looked_at == kMaxLookedAtPerStep) {
-        step.next = {topic.id, next->index};
-        return step;
-      }
-      ++looked_at;
-      const Partition& current = next->partition;
-      if (current.leader == current.replicas.front() ||
-          active.IsDrained(current.replicas.front())) {
-        continue;
-      }
-      PartitionTarget target(current);
-      target.election = Election::kPreferred;
-      auto record = ChangePartition({{topic.id, next->index}, current, topic}, target, active);
-      if (record.has_value() &&
-          record->partition_change().leader() == current.replicas.front().value()) {
-        step.records.push_back(*std::move(record));
-      }
-    }
-  }
-  step.is_done = true;
-  return step;
+  return Sweep(image, PartitionTrait::kNotPreferredLeader, from, max_changes,
+               [&](const Topic& topic, int32_t index,
+                   const Partition& current) -> std::optional<v1::MetadataRecord> {
+                 const BrokerId preferred = current.replicas.front();
+                 if (current.leader == preferred || active.IsDrained(preferred)) {
+                   return std::nullopt;
+                 }
+                 PartitionTarget target(current);
+                 target.election = Election::kPreferred;
+                 auto record = ChangePartition({{topic.id, index}, current, topic}, target, active);
+                 const bool is_preferred =
+                     record.has_value() && record->partition_change().leader() == preferred.value();
+                 return is_preferred ? std::move(record) : std::nullopt;
+               });
+}
+
+SweepStep ElectUncleanly(const MetadataImage& image, const PartitionKey& from, size_t max_changes) {
+  const ActiveBrokers active{.brokers = image.brokers()};
+  return Sweep(image, PartitionTrait::kLeaderless, from, max_changes,
+               [&](const Topic& topic, int32_t index,
+                   const Partition& current) -> std::optional<v1::MetadataRecord> {
+                 if (current.leader != kNoLeader || !IsUncleanElectionEnabled(image, topic)) {
+                   return std::nullopt;
+                 }
+                 PartitionTarget target(current);
+                 target.election = Election::kUnclean;
+                 return ChangePartition({{topic.id, index}, current, topic}, target, active);
+               });
 }
 
 }  // namespace kvorum

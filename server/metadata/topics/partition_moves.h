@@ -28,15 +28,17 @@ std::vector<v1::MetadataRecord> ElectWhereLeaderless(const MetadataImage& image,
 // Gives the partitions that `draining` leads another leader where one can be had.
 std::vector<v1::MetadataRecord> MoveLeadersAway(const MetadataImage& image, BrokerId draining);
 
-// A step towards every partition's preferred leader. Pure: goes on where the step before ended.
-struct BalanceStep {
+// A step of a sweep over all partitions. Pure: goes on where the step before ended.
+struct SweepStep {
   std::vector<v1::MetadataRecord> records;  // at most the asked-for number
   PartitionKey next;                        // where the next step begins
   bool is_done = false;                     // all were looked at
 };
-// Gives partitions from `from` on their preferred leader back, where it may lead (Kafka's leader
-// balancing); makes at most `max_changes` changes and looks at no more than some thousands.
-BalanceStep BalanceLeaders(const MetadataImage& image, const PartitionKey& from,
-                           size_t max_changes);
+// Steps from the partition `from` on; each makes at most `max_changes` changes and looks at no more
+// than some thousands. The first gives partitions their preferred leader back, where it may lead
+// (Kafka's leader balancing). The second elects, uncleanly, where nobody leads or may, and
+// unclean.leader.election.enable says so for the topic.
+SweepStep BalanceLeaders(const MetadataImage& image, const PartitionKey& from, size_t max_changes);
+SweepStep ElectUncleanly(const MetadataImage& image, const PartitionKey& from, size_t max_changes);
 
 }  // namespace kvorum

@@ -14,6 +14,7 @@
 
 #include "server/base/errors.h"
 #include "server/base/status_macros.h"
+#include "server/metadata/configs/config_keys.h"
 #include "server/metadata/configs/configs_commands.h"
 #include "server/metadata/item_status.h"
 #include "server/metadata/record_codec.h"
@@ -163,13 +164,21 @@ absl::StatusOr<Topic> PlanTopic(const CommandContext& context, const v1::NewTopi
   if (request.min_insync_replicas() < 0 ||
       request.min_insync_replicas() > static_cast<int32_t>(kMaxReplicas)) {
     return MakeError(ErrorReason::kInvalidRequest,
-                     fmt::format("topic '{}' has min_insync_replicas {}; use 1 to {}, or 0 for 1",
+                     fmt::format("topic '{}' has min_insync_replicas {}; use 1 to {}, or 0 for "
+                                 "the default",
                                  request.name(), request.min_insync_replicas(), kMaxReplicas));
   }
   Topic topic;
   topic.id = DrawTopicId(context);
   topic.name = std::make_shared<const std::string>(request.name());
-  topic.min_insync_replicas = std::max(request.min_insync_replicas(), 1);
+  topic.own_min_insync_replicas = std::max(request.min_insync_replicas(), 1);
+  for (const v1::TopicConfig& config : request.configs()) {
+    if (config.name() == kMinInsyncReplicas) {
+      topic.configured_min_insync_replicas = std::stoi(config.value());  // validated before
+    }
+  }
+  topic.min_insync_replicas =
+      MinInsyncInEffect(topic, context.image.topics().default_min_insync_replicas);
   return topic;
 }
 

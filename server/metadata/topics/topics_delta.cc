@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "server/base/check.h"
 #include "server/base/crc32c.h"
@@ -21,14 +22,6 @@ Uuid CheckedTopicId(const Record& record, Offset offset) {
   KVORUM_CHECK(id.has_value(), "offset {}: {}", offset, record.ShortDebugString());
   KVORUM_CHECK(!id->is_zero(), "offset {}: {}", offset, record.ShortDebugString());
   return *id;
-}
-
-// The topic that `record` speaks of.
-template <typename Record>
-Topic& CheckedFind(TopicsImage& image, const Record& record, Offset offset) {
-  Topic* topic = image.by_id.FindMutable(CheckedTopicId(record, offset));
-  KVORUM_CHECK(topic != nullptr, "offset {}: no such topic: {}", offset, record.ShortDebugString());
-  return *topic;
 }
 
 bool HasDuplicates(const BrokerList& list) {
@@ -118,12 +111,26 @@ BrokerLoad ShareOf(const Partition& partition, BrokerId broker) {
 TopicsDelta::TopicsDelta(std::shared_ptr<const TopicsImage> base)
     : base_(std::move(base)), image_(*base_) {}
 
+// The topic that `record` speaks of.
+template <typename Record>
+Topic& TopicsDelta::CheckedFind(const Record& record, Offset offset) {
+  const Uuid id = CheckedTopicId(record, offset);
+  if (last_topic_ == nullptr || last_topic_->id != id) {
+    last_topic_ = image_.by_id.FindMutable(id);
+  }
+  KVORUM_CHECK(last_topic_ != nullptr, "offset {}: no such topic: {}", offset,
+               record.ShortDebugString());
+  return *last_topic_;
+}
+
 void TopicsDelta::Replay(const v1::TopicRecord& record, Offset offset) {
   base_.reset();
+  last_topic_ = nullptr;
   Topic topic;
   topic.id = CheckedTopicId(record, offset);
   topic.name = std::make_shared<const std::string>(record.name());
-  topic.min_insync_replicas = std::max(record.min_insync_replicas(), 1);
+  topic.own_min_insync_replicas = std::max(record.min_insync_replicas(), 1);
+  topic.min_insync_replicas = MinInsyncInEffect(topic, image_.default_min_insync_replicas);
   topic.hash_seed = Hash64(record.topic_id(), v1::MetadataRecord::kPartition);
   KVORUM_CHECK(!record.name().empty(), "offset {}: {}", offset, record.ShortDebugString());
   KVORUM_CHECK(record.min_insync_replicas() >= 0, "offset {}: {}", offset,
@@ -147,7 +154,8 @@ void TopicsDelta::Replay(const v1::TopicRecord& record, Offset offset) {
 
 void TopicsDelta::Replay(const v1::RemoveTopicRecord& record, Offset offset) {
   base_.reset();
-  Topic topic = CheckedFind(image_, record, offset);
+  Topic topic = CheckedFind(record, offset);
+  last_topic_ = nullptr;
   KVORUM_CHECK(*topic.name == record.name(), "offset {}: its name is {}: {}", offset, *topic.name,
                record.ShortDebugString());
   for (const auto& [index, partition] : topic.partitions) {
@@ -164,7 +172,7 @@ void TopicsDelta::Replay(const v1::RemoveTopicRecord& record, Offset offset) {
 
 void TopicsDelta::Replay(const v1::PartitionRecord& record, Offset offset) {
   base_.reset();
-  Topic& topic = CheckedFind(image_, record, offset);
+  Topic& topic = CheckedFind(record, offset);
   KVORUM_CHECK(record.partition_index() == topic.partition_count(),
                "offset {}: the topic has {} partitions: {}", offset, topic.partition_count(),
                record.ShortDebugString());
@@ -178,7 +186,7 @@ void TopicsDelta::Replay(const v1::PartitionRecord& record, Offset offset) {
 
 void TopicsDelta::Replay(const v1::PartitionChangeRecord& record, Offset offset) {
   base_.reset();
-  Topic& topic = CheckedFind(image_, record, offset);
+  Topic& topic = CheckedFind(record, offset);
   const int32_t index = record.partition_index();
   const std::optional<Partition> current = topic.partitions.Find(index);
   KVORUM_CHECK(current.has_value(), "offset {}: no such partition: {}", offset,
@@ -199,6 +207,46 @@ void TopicsDelta::Replay(const v1::PartitionChangeRecord& record, Offset offset)
       HashOf(topic, index, row) - HashOf(topic, index, topic.partitions.RowAt(index));
   topic.partitions.Replace(index, row);
   Count(topic, {.before = &*current, .after = &partition});
+}
+
+void TopicsDelta::SetMinInsyncConfig(std::string_view topic_name, int32_t value) {
+  base_.reset();
+  const TopicIdByName* found = image_.by_name.Find(topic_name);
+  KVORUM_CHECK(found != nullptr, "min.insync.replicas of topic {}, which does not exist",
+               topic_name);
+  last_topic_ = image_.by_id.FindMutable(found->id);
+  last_topic_->configured_min_insync_replicas = value;
+  UpdateMinInsync(*last_topic_);
+}
+
+void TopicsDelta::SetDefaultMinInsync(int32_t value) {
+  base_.reset();
+  last_topic_ = nullptr;
+  image_.default_min_insync_replicas = std::max(value, 1);
+  std::vector<Uuid> affected;
+  for (const auto& [id, topic] : image_.by_id) {
+    if (MinInsyncInEffect(topic, image_.default_min_insync_replicas) != topic.min_insync_replicas) {
+      affected.push_back(id);
+    }
+  }
+  for (const Uuid& id : affected) {
+    UpdateMinInsync(*image_.by_id.FindMutable(id));
+  }
+}
+
+void TopicsDelta::UpdateMinInsync(Topic& topic) {
+  topic.min_insync_replicas = MinInsyncInEffect(topic, image_.default_min_insync_replicas);
+  constexpr auto kTrait = static_cast<size_t>(PartitionTrait::kAtMinIsr);
+  int32_t count = 0;
+  for (const auto& [index, partition] : topic.partitions) {
+    count += HasTrait(topic, partition, PartitionTrait::kAtMinIsr) ? 1 : 0;
+  }
+  if (count > 0 && topic.counts[kTrait] == 0) {
+    image_.with_trait[kTrait].Insert(topic.id, Nothing());
+  } else if (count == 0 && topic.counts[kTrait] > 0) {
+    image_.with_trait[kTrait].Erase(topic.id);
+  }
+  topic.counts[kTrait] = count;
 }
 
 void TopicsDelta::Count(Topic& topic, const Change& change) {
@@ -282,6 +330,7 @@ void TopicsDelta::AddLoad(BrokerId broker, const BrokerLoad& before, const Broke
 }
 
 std::shared_ptr<const TopicsImage> TopicsDelta::Apply() const {
+  last_topic_ = nullptr;  // its node is shared from now on
   return base_ != nullptr ? base_ : std::make_shared<const TopicsImage>(image_);
 }
 

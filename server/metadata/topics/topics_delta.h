@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "kvorum/v1/record.pb.h"
 #include "server/base/ids.h"
@@ -15,11 +16,17 @@ class TopicsDelta {
   using Cursor = TopicsCursor;
 
   explicit TopicsDelta(std::shared_ptr<const TopicsImage> base);
+  TopicsDelta(TopicsDelta&&) = default;
 
   void Replay(const v1::TopicRecord& record, Offset offset);
   void Replay(const v1::RemoveTopicRecord& record, Offset offset);
   void Replay(const v1::PartitionRecord& record, Offset offset);
   void Replay(const v1::PartitionChangeRecord& record, Offset offset);
+
+  // The config min.insync.replicas of a topic that exists, and the default of all brokers; 0: not
+  // set any more. Eligible leaders stay as they are: records say what becomes of them.
+  void SetMinInsyncConfig(std::string_view topic_name, int32_t value);
+  void SetDefaultMinInsync(int32_t value);
 
   // As it is so far.
   const TopicsImage& image() const { return image_; }
@@ -34,6 +41,10 @@ class TopicsDelta {
     const Partition* before = nullptr;
     const Partition* after = nullptr;
   };
+  template <typename Record>
+  Topic& CheckedFind(const Record& record, Offset offset);
+  // After what it follows from has changed: counts again who is at or below the minimum.
+  void UpdateMinInsync(Topic& topic);
   void Count(Topic& topic, const Change& change);
   void CountTraits(Topic& topic, const Change& change);
   void CountHosts(const Topic& topic, const Change& change);
@@ -44,6 +55,9 @@ class TopicsDelta {
   // changed in place instead of copied.
   std::shared_ptr<const TopicsImage> base_;
   TopicsImage image_;  // a copy of the base's, sharing its nodes
+  // The topic that was changed last, since records come by topic: null after anything that may have
+  // moved or shared its node.
+  mutable Topic* last_topic_ = nullptr;
 };
 
 }  // namespace kvorum

@@ -15,7 +15,7 @@ v1::TopicRecord Topic::ToRecord() const {
   v1::TopicRecord record;
   record.set_topic_id(id.ToBytes());
   record.set_name(*name);
-  record.set_min_insync_replicas(min_insync_replicas);
+  record.set_min_insync_replicas(own_min_insync_replicas);
   return record;
 }
 

@@ -33,6 +33,11 @@ inline constexpr size_t kPartitionTraits = 5;
 struct Topic {
   Uuid id;
   std::shared_ptr<const std::string> name;
+  // What it was created with; 1: nothing of its own.
+  int32_t own_min_insync_replicas = 1;
+  // The config min.insync.replicas of the topic; 0: not set.
+  int32_t configured_min_insync_replicas = 0;
+  // What is in effect, by which eligible leaders are kept (KIP-966).
   int32_t min_insync_replicas = 1;
   PartitionList partitions;
   std::array<int32_t, kPartitionTraits> counts{};  // partitions by PartitionTrait
@@ -49,6 +54,15 @@ struct Topic {
 // too few: what the effective min.insync.replicas is made of (KIP-966).
 inline size_t MinIsr(const Topic& topic, size_t replica_count) {
   return std::min(static_cast<size_t>(topic.min_insync_replicas), replica_count);
+}
+
+// What is in effect for `topic`: its config, what it was created with, the default of all brokers.
+inline int32_t MinInsyncInEffect(const Topic& topic, int32_t default_min_insync_replicas) {
+  if (topic.configured_min_insync_replicas > 0) {
+    return topic.configured_min_insync_replicas;
+  }
+  return topic.own_min_insync_replicas > 1 ? topic.own_min_insync_replicas
+                                           : default_min_insync_replicas;
 }
 
 // True if `partition` of `topic` has the trait.
@@ -98,6 +112,9 @@ struct TopicsImage {
   // By PartitionTrait: the topics that have such partitions.
   std::array<PersistentMap<Uuid, Nothing>, kPartitionTraits> with_trait;
   size_t partition_count = 0;
+  // What topics fall back to: the config min.insync.replicas of all brokers. Follows from the
+  // configs, as what is in effect for each topic does, and is not in the state hash.
+  int32_t default_min_insync_replicas = 1;
   uint64_t state_hash = 0;
 
   // nullptr if there is none.

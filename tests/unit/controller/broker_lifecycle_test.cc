@@ -261,5 +261,52 @@ TEST_F(BrokerLifecycleTest, PreferredLeadersComeBackByThemselves) {
   EXPECT_EQ(log.batches.size() - before, 2u) << "two at a time";
 }
 
+TEST_F(BrokerLifecycleTest, UncleanElectionsAreHeldForTopicsThatAllowThem) {
+  config.bootstrap_metadata_level = kMaxMetadataLevel;
+  config.unclean_election_interval = seconds(60);
+  config.leader_balance_max_changes = 2;
+  Activate();
+  CommitAll();
+  const int64_t first = RegisterUnfenced(1);
+  const int64_t second = RegisterUnfenced(2);
+  CreateTopic({{2, 1}, {2, 1}, {2, 1}});
+  for (const auto& [id, epoch] : {std::pair(1, first), std::pair(2, second)}) {
+    v1::HeartbeatRequest request = Heartbeat(id, epoch, log.log_end_offset());
+    request.set_want_fence(true);
+    Report(request);
+    CommitAll();
+  }
+  Beat(1, first, log.log_end_offset());
+  CommitAll();
+  ASSERT_FALSE(IsFenced(1));
+  ASSERT_EQ(Now(0).leader, kNoLeader) << "1 lacks what 2 acknowledged";
+  const auto wait = [&](int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+      RunTimersFor(seconds(1));
+      Beat(1, first, log.log_end_offset());
+      CommitAll();
+    }
+  };
+  wait(61);
+  ASSERT_EQ(Now(0).leader, kNoLeader) << "nobody allowed it";
+  v1::AlterConfigsRequest allow;
+  auto& item = *allow.add_resources();
+  item.mutable_resource()->set_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
+  item.mutable_resource()->set_name("t");
+  auto& operation = *item.add_operations();
+  operation.set_name("unclean.leader.election.enable");
+  operation.set_operation(v1::CONFIG_OPERATION_SET);
+  operation.set_value("true");
+  ASSERT_TRUE(Submit(allow)->is_waiting());
+  CommitAll();
+  const size_t before = log.batches.size();
+  wait(60);
+  for (const int32_t index : {0, 1, 2}) {
+    EXPECT_EQ(Now(index).leader, BrokerId(1));
+    EXPECT_EQ(Now(index).leader_recovery_state, v1::LEADER_RECOVERY_STATE_RECOVERING);
+  }
+  EXPECT_EQ(log.batches.size() - before, 2u) << "two at a time";
+}
+
 }  // namespace
 }  // namespace kvorum::controller

@@ -259,7 +259,7 @@ TEST_F(ElectionsTest, BalancingGivesPreferredLeadersBackInBoundedSteps) {
   world_.ReportIsr("t", 1, {1, 3});
   world_.ReportIsr("t", 2, {1, 2});
   world_.ReportIsr("u", 0, {1, 3});
-  BalanceStep step = BalanceLeaders(world_.image(), {}, 3);
+  SweepStep step = BalanceLeaders(world_.image(), {}, 3);
   EXPECT_EQ(step.records.size(), 3u);
   EXPECT_FALSE(step.is_done);
   world_.Apply(step.records);

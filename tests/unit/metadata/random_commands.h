@@ -317,7 +317,7 @@ class RandomCommands {
     item.mutable_resource()->set_type(is_topic ? v1::CONFIG_RESOURCE_TYPE_TOPIC
                                                : v1::CONFIG_RESOURCE_TYPE_BROKER);
     item.mutable_resource()->set_name(
-        is_topic ? AnyTopic() : (random_.OneIn(1, 3) ? "" : std::to_string(AnyBroker())));
+        is_topic ? AnyTopic() : (random_.OneIn(2, 3) ? "" : std::to_string(AnyBroker())));
     for (const char* name : {"min.insync.replicas", "unclean.leader.election.enable"}) {
       auto& operation = *item.add_operations();
       operation.set_name(name);

@@ -148,6 +148,27 @@ TEST_F(ReassignmentsTest, CancellingThatWouldLoseDataIsRefused) {
   EXPECT_EQ(Reassigning(), 1);
 }
 
+// consensus.md §6.6: only where the topic allows it.
+TEST_F(ReassignmentsTest, CancellingMayLoseDataWhereUncleanElectionsAreAllowed) {
+  v1::AlterConfigsRequest allow;
+  auto& item = *allow.add_resources();
+  item.mutable_resource()->set_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
+  item.mutable_resource()->set_name("t");
+  auto& operation = *item.add_operations();
+  operation.set_name("unclean.leader.election.enable");
+  operation.set_operation(v1::CONFIG_OPERATION_SET);
+  operation.set_value("true");
+  ASSERT_TRUE(world_.Run(allow).ok());
+  ASSERT_THAT(StatusOf(Move({4, 5})), ItemIsOk());
+  world_.ReportIsr("t", 0, {1, 4});
+  world_.Fence(1);
+  ASSERT_THAT(Ids(Now().isr), ElementsAre(4));
+  EXPECT_THAT(StatusOf(Cancel()), ItemIsOk());
+  EXPECT_THAT(Ids(Now().replicas), ElementsAre(1, 2, 3));
+  EXPECT_EQ(Now().leader_recovery_state, v1::LEADER_RECOVERY_STATE_RECOVERING);
+  EXPECT_EQ(Now().leader, BrokerId{2});
+}
+
 TEST_F(ReassignmentsTest, TargetsAreChecked) {
   EXPECT_THAT(StatusOf(Move({})), ItemHasReason(ErrorReason::kInvalidReplicaAssignment));
   EXPECT_THAT(StatusOf(Move({1, 1})), ItemHasReason(ErrorReason::kInvalidReplicaAssignment));

@@ -50,6 +50,20 @@ void CheckPartition(const MetadataImage& image, const Topic& topic, const Partit
   }
 }
 
+// The topic's config, else what it was created with, else the default of all brokers, else 1.
+int32_t MinInsyncByTheConfigs(const MetadataImage& image, const Topic& topic) {
+  constexpr std::string_view kName = "min.insync.replicas";
+  const auto& configs = image.configs();
+  if (const auto* own = configs.Find({v1::CONFIG_RESOURCE_TYPE_TOPIC, *topic.name, kName})) {
+    return std::stoi(*own);
+  }
+  if (topic.ToRecord().min_insync_replicas() > 1) {
+    return topic.ToRecord().min_insync_replicas();
+  }
+  const auto* all = configs.Find({v1::CONFIG_RESOURCE_TYPE_BROKER, "", kName});
+  return all == nullptr ? 1 : std::stoi(*all);
+}
+
 // What must hold of every image, found by a walk that shares no code with the deltas.
 void CheckInvariants(const MetadataImage& image) {
   const TopicsImage& topics = image.topics();
@@ -58,6 +72,7 @@ void CheckInvariants(const MetadataImage& image) {
   std::map<HostedTopic, int32_t> hosted;
   for (const auto& [id, topic] : topics.by_id) {
     ASSERT_EQ(topics.Find(*topic.name), &topic);
+    ASSERT_EQ(topic.min_insync_replicas, MinInsyncByTheConfigs(image, topic));
     std::array<int32_t, kPartitionTraits> counts{};
     int32_t expected_index = 0;
     for (const auto& [index, partition] : topic.partitions) {

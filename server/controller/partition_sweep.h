@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "kvorum/v1/record.pb.h"
@@ -9,14 +10,19 @@
 
 namespace kvorum::controller {
 
-// Gives partitions their preferred leader back, a bounded step at a time: a round begins every
-// period, and its steps follow each other at once until everything was looked at (Kafka's
-// auto.leader.rebalance). Owned by ActiveController; loop thread only. Deterministic.
-class LeaderBalancer {
+// Puts partitions right in the background, a bounded step at a time: a round begins every period,
+// and its steps follow each other at once until everything was looked at. Preferred leaders
+// (Kafka's auto.leader.rebalance) and unclean elections (its unclean.leader.election.interval.ms)
+// are one each. Owned by ActiveController; loop thread only. Deterministic.
+class PartitionSweep {
  public:
+  // What a step decides.
+  using Decide = SweepStep (*)(const MetadataImage& image, const PartitionKey& from,
+                               size_t max_changes);
+
   // A period of zero: never.
-  LeaderBalancer(Duration period, size_t max_changes)
-      : period_(period), max_changes_(max_changes) {}
+  PartitionSweep(Duration period, size_t max_changes, Decide decide)
+      : period_(period), max_changes_(max_changes), decide_(decide) {}
 
   void Start(TimePoint now) {
     from_ = PartitionKey();
@@ -27,7 +33,7 @@ class LeaderBalancer {
 
   // What the step that is due decides. REQUIRES: now >= NextDeadline().
   std::vector<v1::MetadataRecord> Step(TimePoint now, const MetadataImage& image) {
-    BalanceStep step = BalanceLeaders(image, from_, max_changes_);
+    SweepStep step = decide_(image, from_, max_changes_);
     from_ = step.is_done ? PartitionKey() : step.next;
     next_step_ = step.is_done ? now + period_ : now;
     return std::move(step.records);
@@ -36,6 +42,7 @@ class LeaderBalancer {
  private:
   const Duration period_;
   const size_t max_changes_;
+  const Decide decide_;
   PartitionKey from_;  // where the next step of the round begins
   TimePoint next_step_ = kNever;
 };
