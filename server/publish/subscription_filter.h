@@ -35,6 +35,10 @@ class SubscriptionFilter {
 
   // Equal for equal filters, on every node; never 0.
   uint64_t id() const { return id_; }
+  // 0 for none: a subscription to everything.
+  static uint64_t IdOf(const SubscriptionFilter* filter) {
+    return filter == nullptr ? 0 : filter->id();
+  }
   bool is_by_host() const { return host_.has_value(); }
 
   // A removed topic takes its partitions along.
