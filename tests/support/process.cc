@@ -49,16 +49,33 @@ pid_t Spawn(const std::vector<std::string>& arguments, int output) {
   return pid;
 }
 
-bool IsFree(int port) {
+// Below the range from which the kernel takes ports for outgoing connections: a port stays free
+// while the process that listens on it is being restarted.
+constexpr int kFirstPort = 10'000;
+constexpr int kStretch = 100;
+constexpr int kStretches = 220;
+
+// A socket that holds `port` of loopback; -1 if somebody else does.
+int Bind(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   KVORUM_CHECK(fd >= 0, "socket failed");
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const bool is_free = bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0) {
+    return fd;
+  }
   close(fd);
-  return is_free;
+  return -1;
+}
+
+bool IsFree(int port) {
+  const int fd = Bind(port);
+  if (fd >= 0) {
+    close(fd);
+  }
+  return fd >= 0;
 }
 
 int ToExitCode(int status) {
@@ -135,24 +152,33 @@ CommandResult RunCommand(const std::vector<std::string>& argv) {
   return result;
 }
 
-std::vector<int> FreePorts(int count) {
-  // Below the range from which the kernel takes ports for outgoing connections: a port stays free
-  // while the process that listens on it is being restarted. Each test program has a stretch of its
-  // own, so that programs that run side by side do not choose the same before they listen.
-  constexpr int kFirstPort = 10'000;
-  constexpr int kStretch = 100;
-  constexpr int kStretches = 220;
-  static int next = kFirstPort + static_cast<int>(getpid()) % kStretches * kStretch;
+PortStretch::PortStretch(int preferred) {
+  for (int tries = 0; tries < kStretches && fd_ < 0; ++tries) {
+    first_ = kFirstPort + (preferred + tries) % kStretches * kStretch;
+    fd_ = Bind(first_);
+  }
+  KVORUM_CHECK(fd_ >= 0, "other test programs have all {} stretches of ports", kStretches);
+  next_ = first_ + 1;
+}
+
+PortStretch::~PortStretch() { close(fd_); }
+
+std::vector<int> PortStretch::Take(int count) {
   std::vector<int> ports;
   for (int tries = 0; ports.size() < static_cast<size_t>(count); ++tries) {
-    KVORUM_CHECK(tries < kStretches * kStretch, "no {} ports are free", count);
-    const int port = next;
-    next = next + 1 == kFirstPort + kStretches * kStretch ? kFirstPort : next + 1;
+    KVORUM_CHECK(tries < kStretch, "no {} ports of those from {} are free", count, first_);
+    const int port = next_;
+    next_ = next_ + 1 == first_ + kStretch ? first_ + 1 : next_ + 1;
     if (IsFree(port)) {
       ports.push_back(port);
     }
   }
   return ports;
+}
+
+std::vector<int> FreePorts(int count) {
+  static PortStretch stretch(static_cast<int>(getpid()) % kStretches);
+  return stretch.Take(count);
 }
 
 TemporaryDirectory::TemporaryDirectory(const std::string& prefix) {

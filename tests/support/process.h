@@ -37,7 +37,28 @@ struct CommandResult {
 };
 CommandResult RunCommand(const std::vector<std::string>& argv);
 
-// `count` TCP ports of 127.0.0.1 that nothing listens on at the moment.
+// Consecutive TCP ports of 127.0.0.1 that this test program has for itself for as long as this
+// object lives: programs that run side by side must not choose the same before they listen, nor one
+// whose process another is about to restart. One thread.
+class PortStretch {
+ public:
+  // The stretch `preferred` (from 0), or the next one that nobody has.
+  explicit PortStretch(int preferred);
+  ~PortStretch();
+  PortStretch(const PortStretch&) = delete;
+  PortStretch& operator=(const PortStretch&) = delete;
+
+  // `count` of them that nothing listens on at the moment; in turn, so that those of a process that
+  // is down are not given away at once.
+  std::vector<int> Take(int count);
+
+ private:
+  int first_ = 0;  // held by fd_: it says that the stretch is taken
+  int fd_ = -1;
+  int next_ = 0;
+};
+
+// `count` ports of this program's stretch that nothing listens on at the moment.
 std::vector<int> FreePorts(int count);
 
 // A new directory under $TMPDIR, removed with everything in it when destroyed.

@@ -97,6 +97,33 @@ TEST_F(MailboxTest, WakesAConsumerThatWaitsWithoutDeadline) {
   }
 }
 
+// A timer that is due while another thread runs the turn fires when that turn is over.
+TEST_F(MailboxTest, ADeadlineThatPassesInABorrowedTurnEndsTheWaitWhenItIsReturned) {
+  const TimePoint deadline = ReadClock().now + std::chrono::milliseconds(20);
+  std::thread consumer([&] { mailbox_.Take({.deadline = deadline}, urgent_, client_); });
+  bool is_borrowed = false;
+  while (!is_borrowed && ReadClock().now < deadline) {
+    is_borrowed = mailbox_.TryBorrow();
+  }
+  if (is_borrowed) {
+    while (ReadClock().now <= deadline + std::chrono::milliseconds(5)) {
+      std::this_thread::yield();
+    }
+    mailbox_.Return(kNever, true);
+  }
+  consumer.join();
+}
+
+// What the borrower's turn set is waited for by the one who slept meanwhile.
+TEST_F(MailboxTest, AnEarlierDeadlineOfABorrowedTurnIsKept) {
+  std::thread consumer([&] { mailbox_.Take({}, urgent_, client_); });
+  while (!mailbox_.TryBorrow()) {
+    std::this_thread::yield();
+  }
+  mailbox_.Return(ReadClock().now + std::chrono::milliseconds(1), true);
+  consumer.join();
+}
+
 TEST_F(MailboxTest, LosesNothingUnderManyProducers) {
   constexpr int kProducers = 4;
   constexpr int kTasks = 2000;
