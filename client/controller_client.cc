@@ -32,6 +32,12 @@ concept HasRequestId = requires(Request& request) {
   request.mutable_options()->set_request_id("");
 };
 
+// A read that may be answered by any node.
+template <typename Request>
+concept IsRead = requires(Request& request) {
+  request.mutable_options()->mutable_min_position();
+};
+
 bool IsCutShort(const v1::Propagation& propagation) {
   return propagation.outcome() == v1::Propagation::OUTCOME_LEADER_CHANGED;
 }
@@ -94,6 +100,14 @@ Result<Response> ControllerClient::Call(grpc::Status (Stub::*method)(grpc::Clien
       plan.attempt_timeout = call.timeout.value_or(options_.timeout);  // brokers take their time
     }
   }
+  if constexpr (IsRead<Request>) {
+    if (options_.reads_own_writes && !request.options().has_min_position() &&
+        request.options().consistency() == v1::CONSISTENCY_LOCAL) {
+      if (std::optional<v1::Position> position = last_position()) {
+        *request.mutable_options()->mutable_min_position() = *std::move(position);
+      }
+    }
+  }
   if constexpr (WaitsForBrokers<Request>) {
     v1::AwaitAppliedRequest ask = MakeAwaitApplied(request.cluster_id(), request.options());
     const TimePoint wait_end = WaitEnd(ask);
@@ -129,7 +143,27 @@ Result<Response> ControllerClient::CallOnce(grpc::Status (Stub::*method)(grpc::C
   if (header.leader_id() >= 0 && header.leader_id() == header.node_id()) {
     endpoints_->ConfirmLeader(*answered_by);
   }
+  Remember(header);
   return response;
+}
+
+std::optional<v1::Position> ControllerClient::last_position() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return last_position_;
+}
+
+void ControllerClient::Remember(const v1::ResponseHeader& header) {
+  // The answer to a write leaves when the leader has applied it; that to a read says what it is of.
+  const v1::Position& applied = header.applied();
+  if (applied.generation() == 0) {
+    return;  // this call's answer has none
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  // Another generation is a recovered cluster: what was seen before may not exist in it.
+  if (!last_position_.has_value() || last_position_->generation() != applied.generation() ||
+      last_position_->offset() < applied.offset()) {
+    last_position_ = applied;
+  }
 }
 
 void ControllerClient::FollowPropagation(v1::AwaitAppliedRequest ask, TimePoint wait_end,

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,10 @@ struct ControllerClientOptions {
   // Sent with requests that carry none; a controller of another cluster then refuses them.
   std::string cluster_id;
   std::chrono::milliseconds timeout{10'000};  // of a call with all its attempts
+  // Reads of any one node (CONSISTENCY_LOCAL) reflect everything that this client has written or
+  // read before, wherever that was: they carry its position as `min_position`, for which the node
+  // waits.
+  bool reads_own_writes = false;
 };
 
 struct CallOptions {
@@ -151,6 +156,10 @@ class ControllerClient {
 
   const std::shared_ptr<Endpoints>& endpoints() const { return endpoints_; }
 
+  // The furthest position that an answer to this client reflected; absent: none yet. Given to
+  // another process, which sets it as `min_position`, it makes that one see what this one has seen.
+  std::optional<v1::Position> last_position() const;
+
  private:
   template <typename Stub, typename Request, typename Response>
   Result<Response> Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
@@ -166,8 +175,13 @@ class ControllerClient {
   void FollowPropagation(v1::AwaitAppliedRequest ask, TimePoint wait_end, TimePoint deadline,
                          v1::Propagation& propagation);
 
+  void Remember(const v1::ResponseHeader& header);
+
   const std::shared_ptr<Endpoints> endpoints_;
   const ControllerClientOptions options_;
+
+  mutable std::mutex mutex_;  // guards all below
+  std::optional<v1::Position> last_position_;
 };
 
 }  // namespace kvorum::client

@@ -127,6 +127,11 @@ class MetadataCache::State {
     return "record of a kind that this client does not know; upgrade the client";
   }
 
+  std::string TopicName(const std::string& topic_id) const {
+    const auto name = names_.find(topic_id);
+    return name == names_.end() ? std::string() : name->second;
+  }
+
   // What a filtered stream no longer tells of.
   void Forget(const v1::LeftScope& left) {
     const auto name = names_.find(left.topic_id());
@@ -419,27 +424,64 @@ std::optional<ApplyError> MetadataCache::OnSnapshotRecords(const Records& record
 }
 
 void MetadataCache::OnSnapshotEnd(const v1::Position& position) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  state_ = std::move(incoming_);
-  position_ = position;
-  snapshot_is_stale_ = true;
-  position_changed_.notify_all();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    state_ = std::move(incoming_);
+    position_ = position;
+    snapshot_is_stale_ = true;
+    position_changed_.notify_all();
+  }
+  MetadataChanges changes;
+  changes.position = position;
+  changes.everything = true;
+  Tell(changes);
 }
 
 std::optional<ApplyError> MetadataCache::OnCommit(const CommittedRecords& commit) {
+  MetadataChanges changes;
+  if (std::optional<ApplyError> error = Apply(commit, changes)) {
+    return error;
+  }
+  if (!changes.empty()) {
+    Tell(changes);
+  }
+  return std::nullopt;
+}
+
+std::optional<ApplyError> MetadataCache::Apply(const CommittedRecords& commit,
+                                               MetadataChanges& changes) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  const TopicNameOf name_of = [this](const std::string& id) { return state_->TopicName(id); };
+  const bool is_told = !listeners_.empty();
   for (const v1::LeftScope& left : commit.left_scope) {
+    if (std::string name = state_->TopicName(left.topic_id()); is_told && !name.empty()) {
+      changes.topics.insert(std::move(name));
+    }
     state_->Forget(left);
   }
   for (int i = 0; i < commit.records.size(); ++i) {
     if (Problem problem = state_->Apply(commit.records[i])) {
       return Refuse({commit.OffsetOf(i), *std::move(problem)});
     }
+    if (is_told) {
+      AddChange(commit.records[i], name_of, changes);
+    }
   }
+  changes.position = commit.to;
   position_ = commit.to;
   snapshot_is_stale_ = true;
   position_changed_.notify_all();
   return std::nullopt;
+}
+
+void MetadataCache::AddListener(ChangeListener listener) {
+  listeners_.push_back(std::move(listener));
+}
+
+void MetadataCache::Tell(const MetadataChanges& changes) const {
+  for (const ChangeListener& listener : listeners_) {
+    listener(changes);
+  }
 }
 
 bool MetadataCache::AwaitPosition(const v1::Position& position,
@@ -456,6 +498,7 @@ void MetadataCache::OnBookmark(const v1::Bookmark& bookmark) {
   if (position_.offset() != bookmark.position().offset()) {
     position_ = bookmark.position();
     snapshot_is_stale_ = true;
+    position_changed_.notify_all();
   }
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "client/cached_settings.h"
+#include "client/metadata_changes.h"
 #include "client/stream_assembler.h"
 #include "kvorum/v1/record.pb.h"
 
@@ -82,6 +84,12 @@ class MetadataCache : public MetadataListener {
   // copies the maps (topics and entries by pointer). After an error: the last one taken before.
   std::shared_ptr<const MetadataSnapshot> Snapshot() const;
 
+  // Calls `listener` after each snapshot, and after each commit that changed something of the
+  // cache: in order, on the watcher's thread, with no lock held, so that it may call the cache.
+  // What it looks up there has at least the change. Add all before the watcher starts.
+  using ChangeListener = std::function<void(const MetadataChanges&)>;
+  void AddListener(ChangeListener listener);
+
   // Waits until the cache has everything below `position`: with a write's position, to read what
   // was written. False when that takes too long. Not on the watcher's thread.
   bool AwaitPosition(const v1::Position& position, std::chrono::milliseconds timeout) const;
@@ -102,8 +110,11 @@ class MetadataCache : public MetadataListener {
   class State;
 
   std::optional<ApplyError> Refuse(ApplyError error);
+  std::optional<ApplyError> Apply(const CommittedRecords& commit, MetadataChanges& changes);
+  void Tell(const MetadataChanges& changes) const;
 
-  mutable std::mutex mutex_;  // guards all below
+  std::vector<ChangeListener> listeners_;  // set before the watcher starts
+  mutable std::mutex mutex_;               // guards all below
   mutable std::condition_variable position_changed_;
   std::unique_ptr<State> state_;
   std::unique_ptr<State> incoming_;  // a snapshot on its way in

@@ -43,6 +43,59 @@ TEST(ControllerClientTest, FollowsTheLeaderHintAtOnceAndStaysThere) {
   EXPECT_EQ(leader.call_count(), 3);
 }
 
+v1::Position PositionAt(uint64_t generation, int64_t offset) {
+  v1::Position position;
+  position.set_generation(generation);
+  position.set_epoch(3);
+  position.set_offset(offset);
+  return position;
+}
+
+TEST(ControllerClientTest, ReadsOfAnyNodeReflectWhatThisClientHasSeenIfItAsksForThat) {
+  FakeController node;
+  int64_t end = 10;
+  uint64_t generation = 7;
+  node.on_put = [&](const auto& request, v1::PutEntryResponse& response) {
+    PutOk(request, response);
+    *response.mutable_header()->mutable_applied() = PositionAt(generation, end);
+    return grpc::Status::OK;
+  };
+  std::vector<v1::ReadOptions> asked;  // the calls come one after the other
+  node.on_get = [&](const v1::GetEntryRequest& request, v1::GetEntryResponse& response) {
+    asked.push_back(request.options());
+    *response.mutable_header()->mutable_applied() = PositionAt(generation, end);
+    return grpc::Status::OK;
+  };
+  ControllerClientOptions options;
+  options.reads_own_writes = true;
+  ControllerClient client(std::make_shared<Endpoints>(std::vector<std::string>{node.endpoint()}),
+                          options);
+  v1::GetEntryRequest local;
+  local.mutable_options()->set_consistency(v1::CONSISTENCY_LOCAL);
+
+  EXPECT_FALSE(client.last_position().has_value());
+  ASSERT_TRUE(client.GetEntry(local).ok());
+  EXPECT_FALSE(asked.back().has_min_position()) << "nothing was seen before";
+  end = 12;
+  ASSERT_TRUE(client.PutEntry({}).ok());
+  end = 11;  // a node that is behind
+  ASSERT_TRUE(client.GetEntry(local).ok());
+  EXPECT_EQ(asked.back().min_position().offset(), 12);
+  EXPECT_EQ(client.last_position()->offset(), 12) << "never back";
+
+  ASSERT_TRUE(client.GetEntry({}).ok());
+  EXPECT_FALSE(asked.back().has_min_position()) << "a linearizable read needs none";
+  v1::GetEntryRequest own = local;
+  *own.mutable_options()->mutable_min_position() = PositionAt(7, 5);
+  ASSERT_TRUE(client.GetEntry(own).ok());
+  EXPECT_EQ(asked.back().min_position().offset(), 5) << "the caller's word counts";
+
+  generation = 8;  // the cluster was recovered
+  end = 4;
+  ASSERT_TRUE(client.PutEntry({}).ok());
+  EXPECT_EQ(client.last_position()->offset(), 4);
+}
+
 TEST(ControllerClientTest, SendsTheClusterIdUnlessTheRequestHasOne) {
   FakeController leader;
   std::mutex mutex;

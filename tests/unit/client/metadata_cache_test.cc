@@ -2,6 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
 #include "tests/unit/client/fake_controller.h"
 
 namespace kvorum::client {
@@ -174,6 +180,55 @@ TEST_F(MetadataCacheTest, RefusesRecordsThatDoNotFit) {
 TEST_F(MetadataCacheTest, RefusesVersionsThatGoBack) {
   ASSERT_FALSE(Commit({Entry("k", "v", 5)}));
   EXPECT_TRUE(Commit({Entry("k", "w", 5)}).has_value());
+}
+
+TEST_F(MetadataCacheTest, TellsListenersWhatEachCommitChanged) {
+  std::vector<MetadataChanges> told;
+  cache_.AddListener([&](const MetadataChanges& changes) {
+    EXPECT_GE(cache_.Snapshot()->position.offset(), changes.position.offset())
+        << "what is told can be looked up";
+    told.push_back(changes);
+  });
+  cache_.OnSnapshotBegin();
+  cache_.OnSnapshotEnd(At(10, 1));
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_TRUE(told[0].everything);
+
+  const auto last = [&]() -> const MetadataChanges& { return told.back(); };
+  ASSERT_FALSE(Commit({Topic("orders"), Partition(0, 1), Broker(4, 11)}).has_value());
+  EXPECT_EQ(last().topics, std::set<std::string>{"orders"});
+  EXPECT_EQ(last().brokers, std::set<int32_t>{4});
+  EXPECT_FALSE(last().settings);
+  ASSERT_FALSE(Commit({PartitionChange(0, 2, 1)}).has_value());
+  EXPECT_EQ(last().topics, std::set<std::string>{"orders"})
+      << "by name, though the record has the id";
+  ASSERT_FALSE(Commit({Entry("a", "1", 20), RemoveTopic("orders")}).has_value());
+  EXPECT_EQ(last().entries, (std::set<std::pair<std::string, std::string>>{{"", "a"}}));
+  EXPECT_EQ(last().topics, std::set<std::string>{"orders"});
+  EXPECT_FALSE(cache_.Snapshot()->topics.contains("orders"));
+  v1::MetadataRecord feature;
+  feature.mutable_feature_level()->set_name("metadata.version");
+  feature.mutable_feature_level()->set_level(1);
+  ASSERT_FALSE(Commit({feature}).has_value());
+  EXPECT_TRUE(last().settings);
+
+  const size_t count = told.size();
+  ASSERT_FALSE(Commit({}).has_value());
+  EXPECT_EQ(told.size(), count) << "a control batch changes nothing";
+  EXPECT_TRUE(Commit({RemoveEntry("unknown")}).has_value());
+  EXPECT_EQ(told.size(), count) << "nor does what was refused";
+}
+
+TEST_F(MetadataCacheTest, WhoWaitsForAPositionIsWokenByABookmarkToo) {
+  cache_.OnSnapshotBegin();
+  cache_.OnSnapshotEnd(At(10, 1));
+  std::thread bookmark([&] {
+    v1::Bookmark later;
+    *later.mutable_position() = At(15, 1);
+    cache_.OnBookmark(later);
+  });
+  EXPECT_TRUE(cache_.AwaitPosition(At(15, 1), std::chrono::seconds(20)));
+  bookmark.join();
 }
 
 TEST_F(MetadataCacheTest, MovesItsPositionAtABookmark) {
