@@ -96,6 +96,9 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
      Outcome::kNotExecuted},
     {ErrorReason::kRequestIdReused, "REQUEST_ID_REUSED", StatusCode::kInvalidArgument, Retry::kNo,
      Outcome::kNotExecuted},
+    // ABORTED: not the page but the whole list is to be asked for again.
+    {ErrorReason::kPageTokenExpired, "PAGE_TOKEN_EXPIRED", StatusCode::kAborted,
+     Retry::kReadAgainFirst, Outcome::kNotExecuted},
     {ErrorReason::kDuplicateVoter, "DUPLICATE_VOTER", StatusCode::kAlreadyExists, Retry::kNo,
      Outcome::kNotExecuted},
     {ErrorReason::kVoterNotFound, "VOTER_NOT_FOUND", StatusCode::kNotFound, Retry::kNo,
@@ -112,6 +115,8 @@ constexpr auto kTable = std::to_array<ErrorInfo>({
      Retry::kSameNode, Outcome::kNotExecuted},
     {ErrorReason::kOtherLeaderElected, "OTHER_LEADER_ELECTED", StatusCode::kAborted,
      Retry::kReadAgainFirst, Outcome::kUnknown},
+    {ErrorReason::kObserverOnly, "OBSERVER_ONLY", StatusCode::kFailedPrecondition, Retry::kNo,
+     Outcome::kNotExecuted},
     {ErrorReason::kClusterNotInitialized, "CLUSTER_NOT_INITIALIZED", StatusCode::kUnavailable,
      Retry::kOtherNode, Outcome::kNotExecuted},
     {ErrorReason::kClusterAlreadyInitialized, "CLUSTER_ALREADY_INITIALIZED",

@@ -158,7 +158,7 @@ HostPort ControllerEndpoint(const ServerConfig& config) {
 }
 
 bool MustWaitForCluster(const ServerConfig& config) {
-  return config.node_id.has_value() &&
+  return config.node_id.has_value() && !config.observer &&
          absl::IsNotFound(ReadMetaProperties(config.data_dir).status());
 }
 

@@ -213,7 +213,8 @@ int RunCommandLine(int argc, char** argv) {
   DumpOptions dump_options;
   VerifyOptions verify_options;
   RecoverFlags recover_flags;
-  AddConfigured(app, "run", "Serve from a formatted data directory", run_flags, exit_code, Run);
+  AddConfigured(app, "run", "Serve from a data directory; with --observer, streams and reads alone",
+                run_flags, exit_code, Run);
   AddFormat(app, format_flags, exit_code);
   app.add_subcommand("random-id", "Print a random UUID")->callback([] {
     fmt::print("{}\n", RandomId());

@@ -10,6 +10,7 @@
 #include "server/base/status_macros.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
+#include "server/cmd/offline_replica.h"
 #include "storage/rocksdb/rocksdb_storage.h"
 
 namespace kvorum {
@@ -44,6 +45,7 @@ NodeConfig MakeNodeConfig(const ServerConfig& config, const MetaProperties& prop
     node.raft.advertised_address = {config.controller_advertised->host,
                                     config.controller_advertised->port};
   }
+  node.raft.is_observer_only = config.observer;
   node.raft.disk_stall_timeout = config.quorum_disk_stall_timeout;
   node.raft.loop_stall_timeout = config.quorum_loop_stall_timeout;
   node.raft.fetch_max_bytes = static_cast<uint32_t>(config.quorum_fetch_max_bytes);
@@ -143,6 +145,9 @@ Daemon::StartResult Daemon::Start(const ServerConfig& config) {
   if (absl::Status status = daemon->OpenStorage(); !status.ok()) {
     return {nullptr, std::move(status), kExitStorageFailed};
   }
+  if (absl::Status status = daemon->CheckRole(); !status.ok()) {
+    return {nullptr, std::move(status), kExitBadDirectory};
+  }
   daemon->StartNode();
   if (absl::Status status = daemon->Listen(); !status.ok()) {
     if (!daemon->Shutdown()) {
@@ -175,6 +180,18 @@ absl::Status Daemon::OpenStorage() {
              recovered_.quarantine->reason);
   }
   return absl::OkStatus();
+}
+
+absl::Status Daemon::CheckRole() const {
+  const ReplicaKey self{properties_.node_id, properties_.directory_id};
+  if (!config_.observer || !VotersOf(properties_, recovered_).Contains(self)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      fmt::format("{} is a voter's: node {} of cluster {} cannot run as an observer. Start it "
+                  "without `observer`, or take it out of the quorum with `kvorumctl quorum "
+                  "remove-voter` while it runs",
+                  config_.data_dir, properties_.node_id, properties_.cluster_id));
 }
 
 void Daemon::StartNode() {

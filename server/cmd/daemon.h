@@ -66,6 +66,7 @@ class Daemon {
   Daemon(ServerConfig config, MetaProperties properties);
 
   absl::Status OpenStorage();
+  absl::Status CheckRole() const;  // of what was recovered
   void StartNode();
   absl::Status Listen();
 

@@ -5,8 +5,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +20,7 @@
 #include "server/cmd/bootstrap.h"
 #include "server/cmd/exit_codes.h"
 #include "server/cmd/format.h"
+#include "server/cmd/observer_join.h"
 #include "server/rpc/library_setup.h"
 
 namespace kvorum {
@@ -24,6 +28,9 @@ namespace {
 
 constexpr char kDevClusterId[] = "dev";
 constexpr int32_t kDevNodeId = 1;
+
+// Between two rounds of asking the controllers.
+constexpr std::chrono::milliseconds kJoinPause{200};
 
 constexpr int kInitialized = SIGUSR2;  // from the process to itself
 
@@ -47,6 +54,14 @@ class SignalWaiter {
     int signal = 0;
     sigwait(&set_, &signal);
     return signal;
+  }
+
+  // As Wait, for `limit` at most: 0 then.
+  int WaitFor(std::chrono::milliseconds limit) const {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(limit);
+    const timespec time{.tv_sec = seconds.count(),
+                        .tv_nsec = std::chrono::nanoseconds(limit - seconds).count()};
+    return std::max(sigtimedwait(&set_, nullptr, &time), 0);
   }
 
   // From now on each of them ends the process at once.
@@ -95,6 +110,37 @@ std::optional<int> WaitForCluster(const ServerConfig& config, const SignalWaiter
   return std::nullopt;
 }
 
+// An observer that has no directory yet, until a controller has told it what it follows: nullopt.
+// Otherwise the process ends, with this exit code.
+std::optional<int> JoinAsObserver(const ServerConfig& config, const SignalWaiter& signals) {
+  const auto fail = [](const absl::Status& status) {
+    fmt::print(stderr, "kvorumd: {}\n", std::string(status.message()));
+    return kExitBadDirectory;
+  };
+  const auto join = ObserverJoin::Start(config);
+  if (!join.ok()) {
+    return fail(join.status());
+  }
+  PrintLine("kvorumd waiting " + (*join)->Text());
+  std::string logged;
+  while (true) {
+    const absl::Status status = (*join)->Try();
+    if (status.ok()) {
+      return std::nullopt;
+    }
+    if (!absl::IsUnavailable(status)) {
+      return fail(status);
+    }
+    if (logged != status.message()) {
+      logged = std::string(status.message());
+      LogWarning("node", "waiting for a controller: {}", logged);
+    }
+    if (const int signal = signals.WaitFor(kJoinPause); signal == SIGTERM || signal == SIGINT) {
+      return kExitOk;
+    }
+  }
+}
+
 // `greeting` is printed once the daemon listens.
 int Serve(const ServerConfig& asked, const std::string& greeting) {
   const SignalWaiter signals;
@@ -104,6 +150,11 @@ int Serve(const ServerConfig& asked, const std::string& greeting) {
   const ServerConfig config = WithFreePorts(asked);
   if (MustWaitForCluster(config)) {
     if (const std::optional<int> exit_code = WaitForCluster(config, signals)) {
+      return *exit_code;
+    }
+  }
+  if (MustJoinAsObserver(config)) {
+    if (const std::optional<int> exit_code = JoinAsObserver(config, signals)) {
       return *exit_code;
     }
   }
@@ -207,6 +258,10 @@ int Run(const LoadedConfig& loaded) {
 int RunDev(const LoadedConfig& loaded) {
   PrintWarnings(loaded);
   ServerConfig config = loaded.config;
+  if (config.observer) {
+    fmt::print(stderr, "kvorumd: `dev` is a quorum of its own and observes none\n");
+    return kExitUsage;
+  }
   // Nothing of a development controller is reachable from outside unless asked for.
   for (const auto& [key, listener] : {std::pair{"client-listener", &config.client_listener},
                                       {"controller-listener", &config.controller_listener}}) {

@@ -165,6 +165,10 @@ void ConfigFlags::AddTo(CLI::App& app) {
   for (const Setting& setting : Settings()) {
     const std::string name(setting.name);
     const std::string help = fmt::format("{} [{}]", setting.help, setting.get(ServerConfig{}));
+    if (setting.is_switch) {
+      app.add_flag("--" + name, switches_[name], help);
+      continue;
+    }
     app.add_option_function<std::string>(
         "--" + name, [this, name](const std::string& value) { values_[name] = value; }, help);
   }
@@ -173,6 +177,11 @@ void ConfigFlags::AddTo(CLI::App& app) {
 absl::StatusOr<LoadedConfig> ConfigFlags::Load() const {
   ConfigInputs inputs;
   inputs.flags = values_;
+  for (const auto& [name, value] : switches_) {
+    if (!value.empty()) {
+      inputs.flags[name] = value;
+    }
+  }
   inputs.environment = ReadEnvironment();
   inputs.file_name = file_;
   if (const auto variable = inputs.environment.find(kFileVariable);

@@ -54,7 +54,8 @@ class ConfigFlags {
 
  private:
   std::string file_;
-  std::map<std::string, std::string> values_;  // by key; present if the flag was given
+  std::map<std::string, std::string> values_;    // by key; present if the flag was given
+  std::map<std::string, std::string> switches_;  // by key; empty if the flag was not given
 };
 
 }  // namespace kvorum

@@ -58,6 +58,11 @@ absl::Status CheckAdvertised(std::string_view key, const std::optional<HostPort>
 }  // namespace
 
 absl::Status ValidateRelations(const ServerConfig& config) {
+  if (config.observer && config.quorum_bootstrap_servers.empty()) {
+    return Invalid(
+        "observer needs quorum-bootstrap-servers: the controller listeners of the quorum that it "
+        "follows");
+  }
   KVORUM_RETURN_IF_ERROR(CheckAdvertised("client-advertised", config.client_advertised));
   KVORUM_RETURN_IF_ERROR(CheckAdvertised("controller-advertised", config.controller_advertised));
   // A follower must be able to miss one whole long poll without calling an election.

@@ -18,6 +18,7 @@ struct ServerConfig {
   std::string data_dir;
   std::string cluster_id;          // empty: whatever the directory says
   std::optional<int32_t> node_id;  // absent: whatever the directory says
+  bool observer = false;           // serves streams and reads, is never to be a voter
 
   HostPort client_listener{"0.0.0.0", 7400};
   std::optional<HostPort> client_advertised;  // absent: the listener, or this machine's host name

@@ -73,6 +73,24 @@ constexpr Setting NumberSetting(std::string_view name, std::string_view help, in
           max};
 }
 
+template <bool ServerConfig::*kMember>
+constexpr Setting SwitchSetting(std::string_view name, std::string_view help) {
+  return {.name = name,
+          .help = help,
+          .get = [](const ServerConfig& config) -> std::string {
+            return config.*kMember ? "true" : "false";
+          },
+          .set =
+              [](const Setting& setting, std::string_view text, ServerConfig& config) {
+                if (text != "true" && text != "false") {
+                  return Invalid(setting, text, "true or false");
+                }
+                config.*kMember = text == "true";
+                return absl::OkStatus();
+              },
+          .is_switch = true};
+}
+
 absl::StatusOr<HostPort> ParseAddress(const Setting& setting, std::string_view text) {
   absl::StatusOr<HostPort> address = ParseHostPort(text);
   if (!address.ok()) {
@@ -222,6 +240,10 @@ constexpr auto kSettings = std::to_array<Setting>({
        return config.node_id.has_value() ? fmt::format("{}", *config.node_id) : std::string();
      },
      SetNodeId, 0, INT32_MAX},
+    SwitchSetting<&C::observer>(
+        "observer",
+        "Follow the quorum of quorum-bootstrap-servers and serve streams and reads, never as a "
+        "voter; an empty directory is prepared by itself"),
     AddressSetting<&C::client_listener>("client-listener",
                                         "host:port to listen on for brokers and clients"),
     OptionalAddressSetting<&C::client_advertised>(

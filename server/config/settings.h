@@ -18,6 +18,7 @@ struct Setting {
   absl::Status (*set)(const Setting& setting, std::string_view text, ServerConfig& config);
   int64_t min = 0;
   int64_t max = 0;
+  bool is_switch = false;  // true or false; as a flag, its name alone says true
 };
 
 // All keys, in the order they are printed.

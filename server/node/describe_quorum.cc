@@ -111,11 +111,17 @@ v1::DescribeQuorumResponse DescribeQuorum(const raft::RaftDescription& raft,
       *response.add_voters() = MakeStatus(replica, now);
     }
   }
-  for (v1::ReplicaStatus& voter : *response.mutable_voters()) {
-    const auto it = client_endpoints.find(NodeId(voter.node_id()));
+  const auto set_endpoint = [&client_endpoints](v1::ReplicaStatus& replica) {
+    const auto it = client_endpoints.find(NodeId(replica.node_id()));
     if (it != client_endpoints.end()) {
-      voter.set_client_endpoint(it->second);
+      replica.set_client_endpoint(it->second);
     }
+  };
+  for (v1::ReplicaStatus& observer : *response.mutable_observers()) {
+    set_endpoint(observer);
+  }
+  for (v1::ReplicaStatus& voter : *response.mutable_voters()) {
+    set_endpoint(voter);
     if (raft.role == raft::Role::kLeader && raft.leader_id == NodeId(voter.node_id())) {
       voter.set_last_fetch_age_ms(0);
       voter.set_last_caught_up_age_ms(0);

@@ -17,7 +17,8 @@
 namespace kvorum {
 namespace {
 
-constexpr size_t kMaxEndpointBytes = 320;  // host of 255, port, brackets
+constexpr size_t kMaxEndpointBytes = 320;    // host of 255, port, brackets
+constexpr size_t kMaxKnownEndpoints = 1024;  // observers beyond it are not told to clients
 
 raft::RaftConfig WithCodec(raft::RaftConfig config) {
   config.encode_control = EncodeControlBatch;
@@ -150,9 +151,17 @@ void Node::Step(Now now, raft::Event event) {
   }
 }
 
-void Node::LearnEndpoint(NodeId peer, const std::string& endpoint) {
-  if (endpoint.empty() || endpoint.size() > kMaxEndpointBytes ||
-      core_.voters().Find(peer) == nullptr) {
+void Node::LearnEndpoint(NodeId peer, const std::optional<ReplicaKey>& key,
+                         const std::string& endpoint) {
+  if (peer < NodeId(0) || endpoint.empty() || endpoint.size() > kMaxEndpointBytes) {
+    return;
+  }
+  const raft::Voter* voter = core_.voters().Find(peer);
+  if (voter != nullptr && key.has_value() && *key != voter->key) {
+    return;  // an observer may have a voter's node id, but not its place in the hints
+  }
+  if (voter == nullptr && client_endpoints_.size() >= kMaxKnownEndpoints &&
+      !client_endpoints_.contains(peer)) {
     return;
   }
   if (std::string& known = client_endpoints_[peer]; known != endpoint) {
@@ -178,7 +187,7 @@ void Node::HandleRaftRequest(Now now, raft::RaftRequest request,
   }
   const raft::RequestHeader& header = HeaderOf(request);
   if (header.cluster_id == config_.raft.cluster_id) {
-    LearnEndpoint(header.sender.node_id, header.client_endpoint);
+    LearnEndpoint(header.sender.node_id, header.sender, header.client_endpoint);
     LearnLevels(header.sender.node_id, header);
   }
   const raft::RequestToken token = executor_.AddRequest(std::move(done));
@@ -187,7 +196,7 @@ void Node::HandleRaftRequest(Now now, raft::RaftRequest request,
 
 void Node::HandleRaftResponse(Now now, NodeId from, raft::CorrelationId id,
                               raft::RaftResponse response) {
-  LearnEndpoint(from, HeaderOf(response).client_endpoint);
+  LearnEndpoint(from, std::nullopt, HeaderOf(response).client_endpoint);
   LearnLevels(from, HeaderOf(response));
   Step(now, raft::ResponseReceived{from, id, std::move(response)});
 }

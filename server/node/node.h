@@ -149,7 +149,9 @@ class Node {
   absl::Status NotLeader() const;
   absl::Status CheckIsPosition(const v1::Position& position) const;
   absl::Status CheckIsOnLog(const v1::Position& position) const;
-  void LearnEndpoint(NodeId peer, const std::string& endpoint);
+  // Of voters, and of observers, whose key `peer` names if it was told.
+  void LearnEndpoint(NodeId peer, const std::optional<ReplicaKey>& key,
+                     const std::string& endpoint);
   template <typename Header>
   void LearnLevels(NodeId peer, const Header& header);
 

@@ -187,6 +187,11 @@ absl::Status ToStatus(raft::ChangeError error, const std::string& detail) {
                        fmt::format("another replica answers at {}: check the node id, the "
                                    "directory id and the cluster it was formatted for",
                                    detail));
+    case raft::ChangeError::kObserverOnly:
+      return MakeError(ErrorReason::kObserverOnly,
+                       fmt::format("the replica at {} serves streams and reads only and is never "
+                                   "to be a voter; start it without `observer` first",
+                                   detail));
     case raft::ChangeError::kTimedOut: {
       absl::Status status = make(ErrorReason::kDeadlineExceeded, "nothing was changed");
       SetErrorFact(status, "outcome", OutcomeName(Outcome::kNotExecuted));

@@ -95,6 +95,11 @@ RaftError FollowSender(RaftState& state, const ReplicaKey& key, Epoch epoch,
 
 void OnBeginQuorumEpoch(RaftState& state, RequestToken token,
                         const BeginQuorumEpochRequest& request) {
+  if (state.config.is_observer_only && !IsVoter(state)) {
+    // Sent to those who vote, or are about to: it is the dial of a leader that was told to add us.
+    ReplyError(state, token, request, RaftError::kObserverOnly);
+    return;
+  }
   // Not a proof that fetching works: the fetch timer keeps running.
   const RaftError error =
       FollowSender(state, request.header.sender, request.leader_epoch, request.leader_address);
@@ -210,6 +215,19 @@ void HandleResponse(RaftState& state, NodeId from, const RaftResponse& response)
       response);
 }
 
+// Of a dial that was answered, but not with yes.
+ChangeError DialResult(RaftError error) {
+  switch (error) {
+    case RaftError::kInvalidVoterKey:
+    case RaftError::kInconsistentClusterId:
+      return ChangeError::kOtherReplica;
+    case RaftError::kObserverOnly:
+      return ChangeError::kObserverOnly;
+    default:
+      return ChangeError::kUnreachable;
+  }
+}
+
 }  // namespace
 
 void OnRequest(RaftState& state, RequestReceived event) {
@@ -250,10 +268,7 @@ void OnResponse(RaftState& state, const ResponseReceived& event) {
   } else if (RoleOf(state) == role && state.epoch == epoch) {
     BackOff(state, event.from);
     if (event.from == kDialNode) {
-      OnDialed(state, HeaderOf(event.response).error == RaftError::kInvalidVoterKey ||
-                              HeaderOf(event.response).error == RaftError::kInconsistentClusterId
-                          ? ChangeError::kOtherReplica
-                          : ChangeError::kUnreachable);
+      OnDialed(state, DialResult(HeaderOf(event.response).error));
     }
     if (std::holds_alternative<FetchResponse>(event.response)) {
       // Not if it is the leader that refuses: then the others must be asked, all the sooner.

@@ -66,6 +66,7 @@ enum class ChangeError {
   kNotCaughtUp,   // not heard from, or behind the log's end
   kUnreachable,   // nobody answers at the address
   kOtherReplica,  // somebody else does
+  kObserverOnly,  // the replica itself does, and is never to be a voter
   kTimedOut,      // before anything was appended
   kUnknown,       // appended, or handed over; what became of it is not known here
   kOtherLeader,   // handed over, and another voter was elected

@@ -29,6 +29,7 @@ enum class RaftError {
   kSnapshotNotFound,
   kPositionOutOfRange,
   kRequestTimedOut,  // a change of the voter set cannot be made now: try again later
+  kObserverOnly,     // the receiver is never to be a voter
 };
 
 // As the receiver of a Fetch: whoever listens at that address. For replicas that were told an

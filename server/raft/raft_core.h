@@ -28,6 +28,8 @@ struct RaftConfig {
   std::vector<PeerAddress> bootstrap_servers;
   // Set: the own entry in the voter set is made to say this (KIP-853 "UpdateRaftVoter").
   std::optional<PeerAddress> advertised_address;
+  // This replica is never to be a voter: it refuses the dial that comes before (AddVoter).
+  bool is_observer_only = false;
   Duration election_timeout = std::chrono::milliseconds(500);   // every draw: T + uniform[0, T)
   Duration fetch_timeout = std::chrono::milliseconds(1500);     // follower without a good fetch
   Duration fetch_max_wait = std::chrono::milliseconds(500);     // long poll; < fetch_timeout / 2

@@ -51,6 +51,7 @@ GrpcServer::GrpcServer(NodeRunner& runner, RequestObserver& observer, Health& he
       producer_ids_(calls_),
       streams_(runner.publisher(), observer),
       raft_(runner),
+      peer_cluster_(cluster),
       client_reflection_(
           {v1::ClusterService::service_full_name(), v1::QuorumService::service_full_name(),
            v1::MaintenanceService::service_full_name(), v1::MetadataService::service_full_name(),
@@ -72,7 +73,7 @@ absl::Status GrpcServer::Start(const Addresses& addresses) {
                           Listen({.name = "controller-listener",
                                   .address = addresses.controller,
                                   .apply_options = &ApplyControllerListenerOptions,
-                                  .services = {&raft_}},
+                                  .services = {&raft_, &peer_cluster_}},
                                  controller_port_));
   KVORUM_ASSIGN_OR_RETURN(
       client_server_,

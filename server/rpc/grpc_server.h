@@ -61,6 +61,7 @@ class GrpcServer {
   ProducerIdServiceImpl producer_ids_;
   StreamServiceImpl streams_;
   RaftServiceImpl raft_;
+  ClusterServiceImpl peer_cluster_;  // for nodes that are to join: they know this listener only
   ReflectionService client_reflection_;
   Health& health_;
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/base/log.h"
+#include "server/rpc/peer_target.h"
 #include "server/rpc/raft_codec.h"
 #include "server/rpc/transport_options.h"
 
@@ -114,12 +115,6 @@ struct MethodOf<raft::UpdateVoterRequest> {
   using Type = UpdateVoterMethod;
 };
 
-std::string Target(const raft::PeerAddress& address) {
-  return address.host.find(':') == std::string::npos
-             ? fmt::format("dns:///{}:{}", address.host, address.port)
-             : fmt::format("ipv6:[{}]:{}", address.host, address.port);
-}
-
 }  // namespace
 
 template <typename Method>
@@ -220,7 +215,7 @@ PeerClient::Peer& PeerClient::FindOrConnect(const raft::Voter& voter) {
   if (peer.channel == nullptr || peer.address != voter.address) {
     peer.address = voter.address;
     peer.channel = grpc::CreateCustomChannel(
-        Target(voter.address), grpc::InsecureChannelCredentials(), PeerChannelArguments());
+        PeerTarget(voter.address), grpc::InsecureChannelCredentials(), PeerChannelArguments());
     peer.stub = v1::RaftService::NewStub(peer.channel);
   }
   return peer;

@@ -162,6 +162,8 @@ v1::RaftError EncodeError(raft::RaftError error) {
       return v1::RAFT_ERROR_POSITION_OUT_OF_RANGE;
     case raft::RaftError::kRequestTimedOut:
       return v1::RAFT_ERROR_REQUEST_TIMED_OUT;
+    case raft::RaftError::kObserverOnly:
+      return v1::RAFT_ERROR_OBSERVER_ONLY;
   }
   return v1::RAFT_ERROR_INVALID_REQUEST;
 }
@@ -192,6 +194,8 @@ absl::StatusOr<raft::RaftError> DecodeError(v1::RaftError error) {
       return raft::RaftError::kPositionOutOfRange;
     case v1::RAFT_ERROR_REQUEST_TIMED_OUT:
       return raft::RaftError::kRequestTimedOut;
+    case v1::RAFT_ERROR_OBSERVER_ONLY:
+      return raft::RaftError::kObserverOnly;
     default:  // an error of a newer release; open enums have no exhaustive switch
       return Refuse("header.error", fmt::format("{} is unknown", static_cast<int>(error)));
   }

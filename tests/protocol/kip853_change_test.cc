@@ -195,6 +195,15 @@ TEST_F(Kip853ChangeTest, AnEndpointWhereAnotherReplicaAnswersIsNotAdded) {
   EXPECT_EQ(node.core().voters(), VotersUpTo(3));
 }
 
+TEST_F(Kip853ChangeTest, AReplicaThatIsNeverToBeAVoterIsNotAdded) {
+  Commit();
+  LetCatchUp(4);
+  const ChangeToken add = node.Change(VoterChangeKind::kAdd, VoterOf(4));
+  AnswerDial(RaftError::kObserverOnly);
+  EXPECT_EQ(ErrorOf(add), ChangeError::kObserverOnly);
+  EXPECT_EQ(node.core().voters(), VotersUpTo(3));
+}
+
 TEST_F(Kip853ChangeTest, ADryRunMakesEveryCheckAndAppendsNothing) {
   Commit();
   LetCatchUp(4);
@@ -578,6 +587,22 @@ TEST(Kip853JoinerTest, ABootstrapServerAnswersWhoeverDoesNotKnowItsName) {
   const auto answer = server.AskFor<FetchResponse>(fetch);
   EXPECT_EQ(answer.header.error, RaftError::kFencedLeaderEpoch);
   EXPECT_EQ(answer.header.leader_voter, VoterOf(1));
+}
+
+// It says no to the dial that comes before it would be added; who leads it learns by asking.
+TEST(Kip853JoinerTest, AnObserverForGoodRefusesTheDial) {
+  RaftConfig config = TestConfig(4, VotersUpTo(3));
+  config.is_observer_only = true;
+  TestNode observer(4, config);
+  const BeginQuorumEpochRequest dial{.header = observer.HeaderFrom(1),
+                                     .leader_epoch = Epoch(1),
+                                     .leader_address = VoterOf(1).address};
+  EXPECT_EQ(HeaderOf(observer.Ask(dial)).error, RaftError::kObserverOnly);
+  EXPECT_EQ(observer.epoch(), Epoch(0)) << "nothing of it is taken over";
+
+  config.is_observer_only = false;
+  TestNode joiner(4, config);
+  EXPECT_EQ(HeaderOf(joiner.Ask(dial)).error, RaftError::kNone);
 }
 
 // Only a question may be addressed to whoever is there (invariant 37, Identity).

@@ -103,6 +103,8 @@ std::string ToText(ChangeError error) {
       return "unreachable";
     case ChangeError::kOtherReplica:
       return "other_replica";
+    case ChangeError::kObserverOnly:
+      return "observer_only";
     case ChangeError::kTimedOut:
       return "timed_out";
     case ChangeError::kUnknown:

@@ -66,11 +66,14 @@ void Cluster::Start(int index) {
                                    controller_endpoint(index),
                                    "--http-listener",
                                    http_endpoint(index)};
-  if (!options_.is_formatted) {
+  const ControllerNode& node = nodes_[static_cast<size_t>(index)];
+  if (!options_.is_formatted || node.is_observer) {
     argv.insert(argv.end(), {"--node-id", std::to_string(index + 1)});
   }
-  const ControllerNode& node = nodes_[static_cast<size_t>(index)];
-  if (node.is_joiner) {
+  if (node.is_observer) {
+    argv.emplace_back("--observer");
+  }
+  if (node.is_joiner || node.is_observer) {
     std::string servers;
     for (int i = 0; i < size(); ++i) {
       servers += i == index ? "" : (servers.empty() ? "" : ",") + controller_endpoint(i);
@@ -84,14 +87,24 @@ void Cluster::Start(int index) {
   process(index) = Process(argv, fmt::format("{}/controller-{}.log", path(), index + 1));
 }
 
-int Cluster::AddJoiner(uint64_t generation) {
+int Cluster::AddNode() {
   const std::vector<int> ports = FreePorts(3);
   ControllerNode& node = nodes_.emplace_back();
   node.client_port = ports[0];
   node.controller_port = ports[1];
   node.http_port = ports[2];
-  const int index = size() - 1;
+  return size() - 1;
+}
+
+int Cluster::AddJoiner(uint64_t generation) {
+  const int index = AddNode();
   FormatJoiner(index, generation);
+  return index;
+}
+
+int Cluster::AddObserver() {
+  const int index = AddNode();
+  nodes_[static_cast<size_t>(index)].is_observer = true;
   return index;
 }
 

@@ -31,6 +31,8 @@ class Cluster {
   void Start(int index);
   // A further controller, formatted to join the quorum of `generation`: its index.
   int AddJoiner(uint64_t generation);
+  // A stream-only observer on an empty directory: its index.
+  int AddObserver();
   // The disk of a controller that is down is replaced: it is formatted to join.
   void ReplaceDisk(int index, uint64_t generation);
   // The controller listens elsewhere for the others from its next start on, and says so.
@@ -66,9 +68,11 @@ class Cluster {
     int controller_port = 0;
     int http_port = 0;
     bool is_joiner = false;
+    bool is_observer = false;
     bool has_moved = false;
   };
 
+  int AddNode();
   void FormatJoiner(int index, uint64_t generation);
 
   ClusterOptions options_;

@@ -98,6 +98,32 @@ TEST(ConfigTest, ParsedCommandLineBeatsTheRealEnvironmentAndFile) {
   EXPECT_EQ(loaded->config.node_id, 3);
 }
 
+TEST(ConfigTest, ASwitchNeedsNoValueOnTheCommandLineAndTakesOneElsewhere) {
+  const auto parse = [](const std::string& line) {
+    CLI::App app;
+    ConfigFlags flags;
+    flags.AddTo(app);
+    app.parse(line + " --quorum-bootstrap-servers c1:7401");
+    return flags.Load();
+  };
+  const absl::StatusOr<LoadedConfig> on = parse("--observer --data-dir d");
+  ASSERT_TRUE(on.ok()) << on.status();
+  EXPECT_TRUE(on->config.observer);
+  EXPECT_EQ(on->config.data_dir, "d");
+  EXPECT_FALSE(parse("--data-dir d")->config.observer);
+  ::setenv("KVORUM_OBSERVER", "true", 1);
+  EXPECT_TRUE(parse("")->config.observer);
+  EXPECT_FALSE(parse("--observer=false")->config.observer) << "the flag counts";
+  ::unsetenv("KVORUM_OBSERVER");
+  EXPECT_THAT(MessageOf(parse("--observer=perhaps")), HasSubstr("observer"));
+}
+
+TEST(ConfigTest, AnObserverMustBeToldWhomToFollow) {
+  ConfigInputs inputs;
+  inputs.flags = {{"observer", "true"}};
+  EXPECT_THAT(MessageOf(MergeConfig(inputs)), HasSubstr("quorum-bootstrap-servers"));
+}
+
 TEST(ConfigTest, UnknownKeyOfTheFileNamesTheNearestKey) {
   ConfigInputs inputs;
   inputs.file_name = "kvorumd.toml";
