@@ -75,6 +75,7 @@ publish::PublisherConfig MakePublisherConfig(const ServerConfig& config,
   publisher.node_id = properties.node_id;
   publisher.bookmark_interval = config.stream_bookmark_interval;
   publisher.stall_timeout = config.stream_stall_timeout;
+  publisher.max_lag = config.stream_max_lag;
   publisher.tail_max_bytes = static_cast<size_t>(config.stream_tail_max_bytes);
   publisher.max_subscriptions = static_cast<size_t>(config.stream_max_subscriptions);
   return publisher;

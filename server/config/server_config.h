@@ -48,6 +48,7 @@ struct ServerConfig {
 
   Duration stream_bookmark_interval = std::chrono::milliseconds(1000);
   Duration stream_stall_timeout = std::chrono::milliseconds(30'000);
+  int64_t stream_max_lag = 10'000'000;
   int64_t stream_tail_max_bytes = 64 << 20;
   int64_t stream_max_subscriptions = 10'000;
 

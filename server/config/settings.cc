@@ -319,6 +319,10 @@ constexpr auto kSettings = std::to_array<Setting>({
     MillisSetting<&C::stream_stall_timeout>(
         "stream-stall-timeout-ms", "A subscriber that takes nothing for so long is dropped", 100,
         kDayMs),
+    NumberSetting<&C::stream_max_lag>(
+        "stream-max-lag",
+        "A subscriber that is further behind, in committed offsets, is dropped; 0: none is", 0,
+        1'000'000'000'000),
     NumberSetting<&C::stream_tail_max_bytes>("stream-tail-max-bytes",
                                              "Committed updates kept in memory for subscribers",
                                              64 * 1024, 4096 * kMiB),

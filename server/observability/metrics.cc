@@ -27,6 +27,7 @@ struct NodeNumbers {
 
 struct PublisherNumbers {
   size_t subscribers = 0;
+  int64_t slow_endings = 0;
   int64_t max_lag = 0;
   size_t tail_bytes = 0;
 };
@@ -78,6 +79,7 @@ std::optional<PublisherNumbers> AskPublisher(NodeRunner& runner) {
   std::future<PublisherNumbers> future = answer->get_future();
   if (!runner.publisher().Post([answer](Now, publish::UpdatePublisher& publisher) {
         answer->set_value({.subscribers = publisher.subscription_count(),
+                           .slow_endings = publisher.slow_endings(),
                            .max_lag = publisher.max_lag(),
                            .tail_bytes = publisher.tail_bytes()});
       })) {
@@ -214,6 +216,9 @@ std::string Metrics::Scrape(NodeRunner& runner) const {
     list.AddGauge("stream_subscriber_max_lag",
                   "Committed offsets not yet sent to the subscriber that is furthest behind",
                   static_cast<double>(publisher->max_lag));
+    list.AddGauge("stream_slow_endings",
+                  "Streams ended since the start because their subscriber was too slow",
+                  static_cast<double>(publisher->slow_endings));
     list.AddGauge("stream_tail_bytes", "Committed updates kept for subscribers",
                   static_cast<double>(publisher->tail_bytes));
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "server/base/ids.h"
 #include "server/base/time.h"
 #include "server/metadata/image_writer.h"
@@ -27,6 +28,7 @@ struct Subscription {
     kReadingLog,  // waits for batches that are older than the ring
     kTail,        // commits, from `backlog` and then the ring (its own, with a filter)
     kGoingAway,   // GoAway is out or about to be; closes when it was taken
+    kEnding,      // was too slow: closes with `end` when what is on its way was taken
   };
 
   SubscriptionId id;
@@ -56,6 +58,7 @@ struct Subscription {
   bool bookmark_due = false;  // the next message carries a bookmark
   TimePoint ahead_deadline = kNever;
   TimePoint stall_deadline = kNever;
+  absl::Status end;  // kEnding only
 };
 
 }  // namespace kvorum::publish

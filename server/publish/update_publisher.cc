@@ -14,6 +14,11 @@ namespace {
 
 constexpr size_t kMaxSubscriberIdBytes = 256;
 
+bool IsEnding(const Subscription& subscription) {
+  return subscription.phase == Subscription::Phase::kGoingAway ||
+         subscription.phase == Subscription::Phase::kEnding;
+}
+
 }  // namespace
 
 UpdatePublisher::UpdatePublisher(PublisherConfig config, CommittedLog& log)
@@ -53,7 +58,7 @@ void UpdatePublisher::OnLeader(LeaderView leader) {
     return;
   }
   for (const auto& [id, subscription] : subscriptions_) {
-    if (subscription->wants_leader && subscription->phase != Subscription::Phase::kGoingAway) {
+    if (subscription->wants_leader && !IsEnding(*subscription)) {
       GoAway(*subscription, "this controller leads no more");  // goes out with the next tick
     }
   }
@@ -165,8 +170,8 @@ void UpdatePublisher::OnReady(TimePoint now, SubscriptionId id) {
   KVORUM_CHECK(!subscription->ready, "subscription {} was ready already", id);
   subscription->ready = true;
   subscription->stall_deadline = kNever;
-  if (subscription->go_away_sent) {
-    Close(id, absl::OkStatus());
+  if (subscription->go_away_sent || subscription->phase == Subscription::Phase::kEnding) {
+    Close(id, absl::Status(subscription->end));
     return;
   }
   Pump(now, *subscription);
@@ -182,21 +187,60 @@ void UpdatePublisher::OnClosed(SubscriptionId id) {
 void UpdatePublisher::PumpAll(TimePoint now) {
   now_ = now;
   for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
-    Subscription& subscription = *(it++)->second;  // Pump may close it
-    Pump(now, subscription);
+    Subscription& subscription = *(it++)->second;  // may be closed below
+    const bool is_reading = subscription.phase == Subscription::Phase::kTail ||
+                            subscription.phase == Subscription::Phase::kReadingLog;
+    if (is_reading && IsTooFarBehind(subscription.position)) {
+      EndSlow(now, subscription,
+              fmt::format("{} committed offsets behind, at most {} are allowed",
+                          image_position_.offset - subscription.position.offset, config_.max_lag));
+    } else {
+      Pump(now, subscription);
+    }
   }
 }
 
-absl::Status UpdatePublisher::TooSlow(const Subscription& subscription) const {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(config_.stall_timeout);
+bool UpdatePublisher::IsTooFarBehind(OffsetAndEpoch position) const {
+  return config_.max_lag > 0 && image_position_.offset - position.offset > config_.max_lag;
+}
+
+void UpdatePublisher::EndSlow(TimePoint now, Subscription& subscription, const std::string& why) {
+  ++slow_endings_;
+  const OffsetAndEpoch sent = subscription.position;
   absl::Status status =
       MakeError(ErrorReason::kClassShed,
-                fmt::format("slow consumer: nothing was taken for {} s; resume from the last "
-                            "position you have applied, {} (offset/epoch) at most",
-                            seconds.count(), subscription.position));
-  SetErrorFact(status, "sent_offset", std::to_string(subscription.position.offset.value()));
-  SetErrorFact(status, "sent_epoch", std::to_string(subscription.position.epoch.value()));
-  return status;
+                fmt::format("slow consumer: {}; resume from the last position you have applied, {} "
+                            "(offset/epoch) at most",
+                            why, sent));
+  SetErrorFact(status, "sent_offset", std::to_string(sent.offset.value()));
+  SetErrorFact(status, "sent_epoch", std::to_string(sent.epoch.value()));
+  if (subscription.ready) {
+    Close(subscription.id, status);
+    return;
+  }
+  // What it held on to is let go at once; what remains is the word that is owed to it.
+  Detach(subscription);
+  subscription.preamble.clear();
+  subscription.chunker.reset();
+  subscription.filtered_chunker.reset();
+  subscription.chunk.reset();
+  subscription.backlog.clear();
+  subscription.current.reset();
+  subscription.phase = Subscription::Phase::kEnding;
+  subscription.end = std::move(status);
+  subscription.stall_deadline = now + config_.stall_timeout;
+}
+
+void UpdatePublisher::OnStalled(TimePoint now, Subscription& subscription) {
+  if (IsEnding(subscription)) {
+    const absl::Status status = subscription.end.ok()
+                                    ? MakeError(ErrorReason::kClassShed, "GoAway was not taken")
+                                    : subscription.end;
+    Close(subscription.id, status);
+    return;
+  }
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(config_.stall_timeout);
+  EndSlow(now, subscription, fmt::format("nothing was taken for {} s", seconds.count()));
 }
 
 void UpdatePublisher::HandleTimer(TimePoint now) {
@@ -210,7 +254,7 @@ void UpdatePublisher::HandleTimer(TimePoint now) {
   for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
     Subscription& subscription = *(it++)->second;  // may be closed below
     if (now >= subscription.stall_deadline) {
-      Close(subscription.id, TooSlow(subscription));
+      OnStalled(now, subscription);
       continue;
     }
     if (now >= subscription.ahead_deadline &&
@@ -246,9 +290,12 @@ void UpdatePublisher::GoAway(Subscription& subscription, std::string message) {
 
 void UpdatePublisher::BeginShutdown(TimePoint now) {
   shutting_down_ = true;
-  for (auto& [id, subscription] : subscriptions_) {
-    if (subscription->phase != Subscription::Phase::kGoingAway) {
-      GoAway(*subscription, "this controller is stopping");
+  for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
+    Subscription& subscription = *(it++)->second;  // may be closed below
+    if (subscription.phase == Subscription::Phase::kEnding) {
+      Close(subscription.id, absl::Status(subscription.end));
+    } else if (subscription.phase != Subscription::Phase::kGoingAway) {
+      GoAway(subscription, "this controller is stopping");
     }
   }
   PumpAll(now);

@@ -26,8 +26,11 @@ struct PublisherConfig {
   Duration bookmark_interval = std::chrono::milliseconds(1000);
   // A subscriber that is ahead of this node is told to go elsewhere after this long.
   Duration ahead_timeout = std::chrono::milliseconds(3000);
-  // A delivery not taken for this long ends the stream.
+  // A delivery not taken for this long ends the stream; so does a lag of more committed offsets
+  // than this, if it is not 0. The subscriber is told when it takes what is on its way, and cut off
+  // if it has not after another stall_timeout.
   Duration stall_timeout = std::chrono::seconds(30);
+  int64_t max_lag = 0;
   size_t tail_max_bytes = 64 << 20;
   size_t max_message_bytes = 128 << 10;
   size_t max_subscriptions = 10'000;
@@ -80,6 +83,8 @@ class UpdatePublisher {
   size_t tail_bytes() const { return tail_.bytes(); }
   // Committed offsets that the subscriber furthest behind has not been sent.
   int64_t max_lag() const;
+  // Streams that were ended because their subscriber was too slow.
+  int64_t slow_endings() const { return slow_endings_; }
 
  private:
   absl::Status Validate(const v1::SubscribeRequest& request) const;
@@ -117,7 +122,10 @@ class UpdatePublisher {
   void OnLogRead(SubscriptionId id, absl::StatusOr<std::vector<CommittedUpdate>> result);
   void OnEndConfirmed(SubscriptionId id, absl::StatusOr<Offset> end);
   void AddHello(Subscription& subscription, OffsetAndEpoch start, bool snapshot_follows);
-  absl::Status TooSlow(const Subscription& subscription) const;
+  bool IsTooFarBehind(OffsetAndEpoch position) const;
+  // Ends the stream of one who is too slow, for `why`.
+  void EndSlow(TimePoint now, Subscription& subscription, const std::string& why);
+  void OnStalled(TimePoint now, Subscription& subscription);
   void GoAway(Subscription& subscription, std::string message);
   void Close(SubscriptionId id, const absl::Status& status);
 
@@ -141,6 +149,7 @@ class UpdatePublisher {
   TimePoint now_{};  // of the event being handled, for answers of the log
   TimePoint next_tick_ = kNever;
   bool shutting_down_ = false;
+  int64_t slow_endings_ = 0;
 };
 
 }  // namespace kvorum::publish

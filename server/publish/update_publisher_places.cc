@@ -35,6 +35,13 @@ void UpdatePublisher::Locate(Subscription& subscription) {
                     "what the subscriber has was made with a filter");
     return;
   }
+  if (place != CommittedTail::Place::kAbove && IsTooFarBehind(subscription.position)) {
+    ResetToSnapshot(subscription, v1::Reset::REASON_COMPACTED,
+                    fmt::format("{} is more than {} committed offsets behind: a snapshot is sooner "
+                                "there",
+                                subscription.position, config_.max_lag));
+    return;
+  }
   switch (place) {
     case CommittedTail::Place::kAbove:
       if (KVORUM_MUTANT(R33)) {

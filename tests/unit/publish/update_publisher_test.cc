@@ -523,26 +523,97 @@ TEST_F(UpdatePublisherTest, KeepsNothingForASlowSubscriberAndServesItFromTheLog)
   EXPECT_EQ(*sink.position, history.end().offset);
 }
 
+// It is told, with the place to go on from, as soon as it takes what is on its way; and cut off if
+// it does not.
 TEST_F(UpdatePublisherTest, EndsTheStreamOfASubscriberThatTakesNothing) {
   PublishSome(1);
   CheckingSink stalled(history);
+  CheckingSink late(history);
   CheckingSink lively(history);
   Subscribe(stalled);
+  const SubscriptionId late_id = Subscribe(late);
   const SubscriptionId id = Subscribe(lively);
-  for (int i = 0; i < 32; ++i) {
-    if (lively.outstanding) {
-      Take(lively, id);
+  const auto pass = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      if (lively.outstanding) {
+        Take(lively, id);
+      }
+      RunTimersFor(seconds(1));
     }
-    RunTimersFor(seconds(1));
-    if (i < 29) {
-      ASSERT_FALSE(stalled.closed.has_value()) << "after " << i << " s";
-    }
-  }
+  };
+  pass(29);
+  EXPECT_EQ(publisher().slow_endings(), 0);
+  pass(3);
+  EXPECT_EQ(publisher().slow_endings(), 2);
+  EXPECT_FALSE(late.closed.has_value()) << "the status would stand behind what it does not take";
+  PublishPuts(1);
+  Take(late, late_id);
+  EXPECT_EQ(ReasonOf(late), ErrorReason::kClassShed);
+  EXPECT_EQ(late.closed->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(GetErrorFacts(*late.closed).at("sent_offset"), std::to_string(late.position->value()));
+  EXPECT_EQ(late.deliveries, 1) << "nothing follows";
+
+  pass(25);
+  EXPECT_FALSE(stalled.closed.has_value());
+  pass(5);
   EXPECT_EQ(ReasonOf(stalled), ErrorReason::kClassShed);
-  EXPECT_EQ(stalled.closed->code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(GetErrorFacts(*stalled.closed).contains("sent_offset"));
   EXPECT_FALSE(lively.closed.has_value());
   EXPECT_EQ(publisher().subscription_count(), 1u);
+}
+
+TEST_F(UpdatePublisherTest, EndsTheStreamOfASubscriberThatIsTooFarBehind) {
+  config.max_lag = 20;
+  config.tail_max_bytes = 1000;  // it falls off the ring long before
+  PublishSome(1);
+  CheckingSink slow(history);
+  CheckingSink lively(history);
+  const SubscriptionId slow_id = Subscribe(slow);
+  const SubscriptionId id = Subscribe(lively);
+  Take(slow, slow_id);
+  PublishPuts(1);  // outstanding from here on
+  for (int i = 0; i < 19; ++i) {
+    TakeAll(lively, id);
+    PublishPuts(1, 100);
+  }
+  EXPECT_EQ(publisher().slow_endings(), 0);
+  for (int i = 0; i < 5; ++i) {
+    TakeAll(lively, id);
+    PublishPuts(1, 100);
+  }
+  EXPECT_EQ(publisher().slow_endings(), 1);
+  Take(slow, slow_id);
+  ASSERT_TRUE(slow.closed.has_value());
+  EXPECT_EQ(slow.closed->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(slow), ErrorReason::kClassShed);
+  const auto facts = GetErrorFacts(*slow.closed);
+  EXPECT_EQ(facts.at("sent_offset"), std::to_string(slow.position->value()));
+  TakeAll(lively, id);
+  EXPECT_EQ(*lively.position, history.end().offset);
+
+  // From there it goes on: by a snapshot, which is sooner there than so much log.
+  CheckingSink back(history, MakePosition(*slow.position, Epoch(1)));
+  const SubscriptionId back_id = Subscribe(back);
+  TakeAll(back, back_id);
+  EXPECT_EQ(back.Count(Case::kReset), 1);
+  EXPECT_EQ(*back.position, history.end().offset);
+  EXPECT_FALSE(back.closed.has_value());
+}
+
+TEST_F(UpdatePublisherTest, ASubscriberThatReadsTheLogIsMeasuredToo) {
+  config.max_lag = 20;
+  config.tail_max_bytes = 500;
+  PublishSome(10, 100);
+  const v1::Position start = MakePosition(Offset(1), Epoch(1));
+  CheckingSink sink(history, start);
+  const SubscriptionId id = Subscribe(sink);
+  EXPECT_FALSE(sink.outstanding) << "it waits for the log";
+  for (int i = 0; i < 30; ++i) {
+    PublishPuts(1, 100);
+  }
+  EXPECT_EQ(ReasonOf(sink), ErrorReason::kClassShed);
+  EXPECT_EQ(publisher().subscription_count(), 0u);
+  log.AnswerNext();  // comes to nobody
+  (void)id;
 }
 
 TEST_F(UpdatePublisherTest, ForgivesASubscriberThatIsSlowButTakes) {
