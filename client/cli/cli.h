@@ -73,11 +73,9 @@ ExitCode RunCli(const std::vector<std::string>& args, std::ostream& out, std::os
 // "500ms", "10s", "2m"; zero: malformed, or not within 1 ms to 1 h.
 std::chrono::milliseconds ParseDuration(const std::string& text);
 
-// Asks for page after page until there are no more or `limit` items are there; then the response
-// carries the token of the next page. `call` gets a page request; `merge` adds a page's items to
-// the response it is given and returns how many that has.
+// One attempt of CollectPages.
 template <typename Response, typename Call, typename Merge>
-Result<Response> CollectPages(int limit, const Call& call, const Merge& merge) {
+Result<Response> CollectPagesOnce(int limit, const Call& call, const Merge& merge) {
   constexpr int kPageSize = 1000;
   Response all;
   v1::PageRequest next;
@@ -93,6 +91,23 @@ Result<Response> CollectPages(int limit, const Call& call, const Merge& merge) {
     count = merge(all, page.value());
   } while (!next.page_token().empty() && count < limit);
   all.mutable_page()->set_next_page_token(next.page_token());
+  return all;
+}
+
+// Asks for page after page until there are no more or `limit` items are there; then the response
+// carries the token of the next page. `call` gets a page request; `merge` adds a page's items to
+// the response it is given and returns how many that has. All pages are of one state of the
+// metadata: where a node no longer has it, as after a change of the leader, the list is begun anew,
+// a few times.
+template <typename Response, typename Call, typename Merge>
+Result<Response> CollectPages(int limit, const Call& call, const Merge& merge) {
+  constexpr int kAttempts = 3;
+  Result<Response> all = CollectPagesOnce<Response>(limit, call, merge);
+  for (int attempt = 1;
+       attempt < kAttempts && !all.ok() && all.error().reason == v1::PAGE_TOKEN_EXPIRED;
+       ++attempt) {
+    all = CollectPagesOnce<Response>(limit, call, merge);
+  }
   return all;
 }
 

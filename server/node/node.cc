@@ -133,7 +133,8 @@ Node::Node(NodeConfig config, Ports ports, const RecoveredState& recovered, Rand
       executor_({ports.storage, ports.transport, ports.host, ports.observer, recent_, *target_},
                 config_.client_endpoint),
       snapshot_target_(std::make_unique<SnapshotTarget>(*this)),
-      snapshots_(config_.snapshots, {ports.storage, ports.host, core_, *snapshot_target_}) {
+      snapshots_(config_.snapshots, {ports.storage, ports.host, core_, *snapshot_target_}),
+      pages_(config_.pinned_pages, config_.raft.generation) {
   client_endpoints_[config_.raft.self.node_id] = config_.client_endpoint;
   controller_.SetPropagationObserver(
       [this](Duration elapsed) { ports_.observer.OnPropagated(elapsed); });
@@ -559,7 +560,8 @@ void Node::OnApplied(Now now) {
   has_caught_up_ =
       has_caught_up_ || (core_.hears_leader() && applier_.applied_end() >= core_.high_watermark());
   controller_.OnCommitted(now, applier_.image());
-  AnswerWaitingQueries();
+  AnswerWaitingQueries(now);
+  pages_.Expire(now.now);
   MaybeActivate(now);
 }
 

@@ -20,6 +20,7 @@
 #include "server/controller/commands.h"
 #include "server/node/commit_applier.h"
 #include "server/node/effect_executor.h"
+#include "server/node/pinned_pages.h"
 #include "server/node/ports.h"
 #include "server/node/quorum_changes.h"
 #include "server/node/recent_batches.h"
@@ -35,6 +36,7 @@ struct NodeConfig {
   std::string client_endpoint;  // this node's client listener, host:port, for leader hints
   controller::ControllerConfig controller;
   SnapshotConfig snapshots;
+  PinnedPagesLimits pinned_pages;
   size_t recent_batches_max_bytes = 32 << 20;
   size_t apply_max_bytes = 4 << 20;             // of batches applied in one go
   size_t max_inflight_append_bytes = 32 << 20;  // not yet durable: above it no client writes
@@ -163,8 +165,11 @@ class Node {
   absl::Status CheckIsReached(const v1::Position& position) const;  // when that much is applied
   // Answers once everything below `offset`, and what the query itself asks for, is applied.
   void AnswerAt(Now now, Offset offset, WaitingQuery waiting);
-  void AnswerQuery(const controller::Query& query, const Done<controller::QueryReply>& done) const;
-  void AnswerWaitingQueries();
+  void AnswerQuery(Now now, const controller::Query& query,
+                   const Done<controller::QueryReply>& done);
+  template <typename Request>
+  absl::StatusOr<controller::QueryReply> AnswerFromImage(Now now, const Request& request);
+  void AnswerWaitingQueries(Now now);
   void ExpireQueries(Now now);
   // A follower asks the leader for a barrier: one at a time, each for all reads that came before.
   void ReadBehindBarrier(Now now, WaitingQuery waiting);
@@ -203,6 +208,7 @@ class Node {
   raft::ReadToken last_read_{0};
   std::map<raft::ReadToken, ReadWaiter> confirming_;
   QuorumChanges quorum_changes_;
+  PinnedPages pages_;
   std::multimap<Offset, WaitingQuery> waiting_queries_;  // by the offset they must reflect
   TimePoint next_query_deadline_ = kNever;               // of those; no later than the first
   std::vector<WaitingQuery> before_barrier_;             // wait for the next barrier

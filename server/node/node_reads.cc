@@ -26,6 +26,11 @@ const v1::ReadOptions& OptionsOf(const controller::Query& query) {
                     query);
 }
 
+template <typename Request>
+concept IsList = requires(const Request& request) {
+  request.page().page_token();
+};
+
 // Answered also with what only the active controller knows, however new the metadata is elsewhere.
 bool NeedsSoftState(const controller::Query& query) {
   return std::holds_alternative<v1::ListBrokersRequest>(query) ||
@@ -104,7 +109,7 @@ void Node::AnswerAt(Now now, Offset offset, WaitingQuery waiting) {
     offset = std::max(offset, Offset(options.min_position().offset()));
   }
   if (offset <= applier_.applied_end()) {
-    AnswerQuery(waiting.query, waiting.done);
+    AnswerQuery(now, waiting.query, waiting.done);
   } else if (is_raft_stopping_) {
     waiting.done(ShuttingDown());
   } else {
@@ -113,33 +118,58 @@ void Node::AnswerAt(Now now, Offset offset, WaitingQuery waiting) {
   }
 }
 
-void Node::AnswerQuery(const controller::Query& query,
-                       const Done<controller::QueryReply>& done) const {
+void Node::AnswerQuery(Now now, const controller::Query& query,
+                       const Done<controller::QueryReply>& done) {
   if (const v1::ReadOptions& options = OptionsOf(query); options.has_min_position()) {
     if (absl::Status status = CheckIsReached(options.min_position()); !status.ok()) {
       done(std::move(status));
       return;
     }
   }
-  const QueryContext context{*applier_.image(), controller_.liveness()};
-  absl::StatusOr<controller::QueryReply> reply = std::visit(
-      [this, &context](const auto& request) -> absl::StatusOr<controller::QueryReply> {
-        auto response = kvorum::Query(context, request);
-        if (!response.ok()) {
-          return std::move(response).status();
-        }
-        *response->mutable_header() = MakeHeader();
-        return controller::QueryReply(*std::move(response));
-      },
-      query);
-  done(std::move(reply));
+  done(std::visit([&](const auto& request) { return AnswerFromImage(now, request); }, query));
 }
 
-void Node::AnswerWaitingQueries() {
+// The first page of a list is of the image at hand, the next ones are of the same.
+template <typename Request>
+absl::StatusOr<controller::QueryReply> Node::AnswerFromImage(Now now, const Request& request) {
+  std::shared_ptr<const MetadataImage> image = applier_.image();
+  std::optional<Request> unpinned;
+  if constexpr (IsList<Request>) {
+    if (!request.page().page_token().empty()) {
+      unpinned = request;
+      KVORUM_ASSIGN_OR_RETURN(
+          image, pages_.Open(now.now, image, *unpinned->mutable_page()->mutable_page_token()));
+    }
+    if (const OffsetAndEpoch at = image->provenance().position();
+        request.options().has_min_position() &&
+        request.options().min_position().offset() > at.offset.value()) {
+      return MakeError(ErrorReason::kInvalidRequest,
+                       fmt::format("options.min_position: the page_token is of a list as of offset "
+                                   "{}, which cannot reflect {}; begin it anew",
+                                   at.offset, request.options().min_position().offset()));
+    }
+  }
+  const QueryContext context{*image, controller_.liveness()};
+  KVORUM_ASSIGN_OR_RETURN(auto response,
+                          kvorum::Query(context, unpinned.has_value() ? *unpinned : request));
+  *response.mutable_header() = MakeHeader();
+  if constexpr (IsList<Request>) {
+    const OffsetAndEpoch at = image->provenance().position();
+    response.mutable_header()->mutable_applied()->set_epoch(at.epoch.value());
+    response.mutable_header()->mutable_applied()->set_offset(at.offset.value());
+    if (const std::string& next = response.page().next_page_token(); !next.empty()) {
+      response.mutable_page()->set_next_page_token(
+          pages_.Pin(now.now, std::move(image), std::string(next)));
+    }
+  }
+  return controller::QueryReply(std::move(response));
+}
+
+void Node::AnswerWaitingQueries(Now now) {
   while (!waiting_queries_.empty() && waiting_queries_.begin()->first <= applier_.applied_end()) {
     const WaitingQuery waiting = std::move(waiting_queries_.begin()->second);
     waiting_queries_.erase(waiting_queries_.begin());
-    AnswerQuery(waiting.query, waiting.done);
+    AnswerQuery(now, waiting.query, waiting.done);
   }
   if (waiting_queries_.empty()) {
     next_query_deadline_ = kNever;

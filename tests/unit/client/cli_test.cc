@@ -231,5 +231,36 @@ TEST(CliTest, WatchesFromNowAndStopsAfterTheCount) {
   EXPECT_EQ(run.out, "11 3 entry key=\"k\\x0a\" version=11 value=\"v\"\n");
 }
 
+// All pages are of one state: when a node no longer has it, the list is begun anew.
+TEST(CollectPagesTest, BeginsAnewWhenTheStateOfTheFirstPageIsGone) {
+  int calls = 0;
+  int expire = 1;
+  const auto call = [&](const v1::PageRequest& page) -> Result<v1::ListTopicsResponse> {
+    ++calls;
+    if (page.page_token() == "second" && expire-- > 0) {
+      CallError error = LocalError(grpc::StatusCode::ABORTED, "no longer at hand");
+      error.reason = v1::PAGE_TOKEN_EXPIRED;
+      return error;
+    }
+    v1::ListTopicsResponse response;
+    response.add_topics()->set_name(page.page_token().empty() ? "a" : "b");
+    response.mutable_page()->set_next_page_token(page.page_token().empty() ? "second" : "");
+    return response;
+  };
+  const auto merge = [](v1::ListTopicsResponse& all, const v1::ListTopicsResponse& page) {
+    all.MergeFrom(page);
+    return all.topics_size();
+  };
+  const auto all = CollectPages<v1::ListTopicsResponse>(100, call, merge);
+  ASSERT_TRUE(all.ok());
+  ASSERT_EQ(all->topics_size(), 2) << "nothing of the first attempt is left";
+  EXPECT_EQ(calls, 4);
+
+  expire = 100;
+  const auto never = CollectPages<v1::ListTopicsResponse>(100, call, merge);
+  ASSERT_FALSE(never.ok()) << "not for ever";
+  EXPECT_EQ(never.error().reason, v1::PAGE_TOKEN_EXPIRED);
+}
+
 }  // namespace
 }  // namespace kvorum::client::cli
