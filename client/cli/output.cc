@@ -28,6 +28,9 @@ std::string_view Advice(const CallError& error) {
       return "nothing was carried out; the controller is overloaded, try again later";
     case v1::SHUTTING_DOWN:
       return "nothing was carried out; the controller is stopping, try another with --endpoints";
+    case v1::CLUSTER_NOT_INITIALIZED:
+      return "for a new cluster run 'kvorumctl cluster init' once, with all its controllers in "
+             "--endpoints";
     case v1::INVALID_UPDATE_VERSION:
       return "somebody else wrote it; read it again and decide anew";
     case v1::INCONSISTENT_CLUSTER_ID:

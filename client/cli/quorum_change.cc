@@ -149,12 +149,23 @@ std::optional<v1::Endpoint> ParseEndpoint(const std::string& text) {
   return endpoint;
 }
 
+ExitCode BadEndpoint(const CommandContext& context, const ChangeArgs& args) {
+  return UsageFailure(context, fmt::format("--controller-endpoint {}: say host:port of the node's "
+                                           "controller-listener",
+                                           args.endpoint));
+}
+
+CallError NoVoter(const ChangeArgs& args) {
+  CallError error =
+      LocalError(grpc::StatusCode::NOT_FOUND, fmt::format("node {} is no voter", args.node_id));
+  error.reason = v1::VOTER_NOT_FOUND;
+  return error;
+}
+
 ExitCode AddVoter(const CommandContext& context, const ChangeArgs& args) {
   const std::optional<v1::Endpoint> endpoint = ParseEndpoint(args.endpoint);
   if (!endpoint.has_value()) {
-    return UsageFailure(context, fmt::format("--controller-endpoint {}: say host:port of the "
-                                             "node's controller-listener",
-                                             args.endpoint));
+    return BadEndpoint(context, args);
   }
   v1::AddVoterRequest request;
   request.mutable_voter()->set_node_id(args.node_id);
@@ -200,10 +211,7 @@ ExitCode RemoveVoter(const CommandContext& context, ChangeArgs args) {
     if (args.directory_id.empty()) {
       const v1::ReplicaStatus* replica = FindReplica(quorum.voters(), args);
       if (replica == nullptr) {
-        CallError error = LocalError(grpc::StatusCode::NOT_FOUND,
-                                     fmt::format("node {} is no voter", args.node_id));
-        error.reason = v1::VOTER_NOT_FOUND;
-        return error;
+        return NoVoter(args);
       }
       request.set_directory_id(replica->directory_id());
     }
@@ -217,6 +225,35 @@ ExitCode RemoveVoter(const CommandContext& context, ChangeArgs args) {
   const ExitCode code =
       Report(context, args, fmt::format("node {} is no voter any more", args.node_id), *answer);
   return is_asking ? UsageFailure(context, "a voter is removed with --yes only") : code;
+}
+
+ExitCode UpdateVoter(const CommandContext& context, const ChangeArgs& args) {
+  const std::optional<v1::Endpoint> endpoint = ParseEndpoint(args.endpoint);
+  if (!endpoint.has_value()) {
+    return BadEndpoint(context, args);
+  }
+  v1::UpdateVoterRequest request;
+  request.mutable_voter()->set_node_id(args.node_id);
+  request.mutable_voter()->set_directory_id(args.directory_id);
+  *request.mutable_voter()->mutable_controller_endpoint() = *endpoint;
+  request.set_validate_only(args.dry_run);
+  const auto call = [&](const v1::DescribeQuorumResponse& quorum,
+                        const CallOptions& options) -> Result<v1::UpdateVoterResponse> {
+    if (args.directory_id.empty()) {
+      const v1::ReplicaStatus* replica = FindReplica(quorum.voters(), args);
+      if (replica == nullptr) {
+        return NoVoter(args);
+      }
+      request.mutable_voter()->set_directory_id(replica->directory_id());
+    }
+    return context.client->UpdateVoter(request, options);
+  };
+  const Result<v1::UpdateVoterResponse> answer =
+      AskUntilDone<v1::UpdateVoterResponse>(context, call, WaitingText);
+  return answer.ok()
+             ? Report(context, args,
+                      fmt::format("node {} is reached at {}", args.node_id, args.endpoint), *answer)
+             : context.Fail(answer.error());
 }
 
 ExitCode TransferLeadership(const CommandContext& context, const ChangeArgs& args) {
@@ -260,6 +297,16 @@ void AddQuorumChangeCommands(CLI::App& quorum, CommandContext& context) {
   remove->add_flag("--yes", args->yes, "Without it, this is a dry run");
   remove->callback([&context, args] {
     context.action = [&context, args] { return RemoveVoter(context, *args); };
+  });
+  CLI::App* update = AddVerb(
+      quorum, "update-voter",
+      "Say where the other controllers reach a voter; voters with controller-advertised do so "
+      "by themselves",
+      args);
+  update->add_option("--controller-endpoint", args->endpoint, "host:port, from now on")->required();
+  update->add_option("--directory-id", args->directory_id, "Of its disk; else the voter's own");
+  update->callback([&context, args] {
+    context.action = [&context, args] { return UpdateVoter(context, *args); };
   });
   CLI::App* transfer =
       AddVerb(quorum, "transfer-leadership", "Make another voter the leader", args);
