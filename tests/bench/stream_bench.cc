@@ -1,7 +1,7 @@
 // Fan-out: one write to any number of subscribers of one controller, and how long after the write
 // was sent each of them has it; then as many commits as fit. A table.
 //   build/release/bin/stream_bench [--subscribers 10,100,…] [--seconds S] [--node leader|follower]
-//                                  [--partitions N]
+//                                  [--slow PERCENT] [--partitions N]
 
 #include <fmt/format.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -41,6 +41,7 @@ struct Options {
   std::vector<int> subscribers = {10, 100, 1000, 5000};
   double seconds = 3;
   std::string node = "follower";
+  int slow_percent = 1;
   int partitions = 0;
 };
 
@@ -82,7 +83,9 @@ struct Subscriber {
   std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream;
   grpc::ByteBuffer message;
-  bool is_live = false;  // has had its first message
+  bool is_live = false;    // has had its first message
+  bool is_slow = false;    // reads no more
+  bool is_parked = false;  // and has stopped reading
   enum class Step { kStart, kWrite, kRead, kOver } step = Step::kStart;
 };
 
@@ -121,6 +124,10 @@ class Fan {
   ~Fan() {
     for (const auto& subscriber : subscribers_) {
       subscriber->context->TryCancel();
+      if (subscriber->is_parked) {
+        subscriber->is_slow = false;
+        subscriber->stream->Read(&subscriber->message, subscriber.get());
+      }
     }
     while (open_ > 0 && Turn(Clock::now() + std::chrono::seconds(30), nullptr)) {
     }
@@ -128,6 +135,15 @@ class Fan {
     void* tag = nullptr;
     bool ok = false;
     while (queue_.Next(&tag, &ok)) {
+    }
+  }
+
+  // From now on so many of each hundred, one at least, take no message any more.
+  void MakeSlow(int percent) {
+    const auto count =
+        std::max<size_t>(1, subscribers_.size() * static_cast<size_t>(percent) / 100);
+    for (size_t i = 0; i < count; ++i) {
+      subscribers_[i * (subscribers_.size() / count)]->is_slow = true;
     }
   }
 
@@ -171,6 +187,10 @@ class Fan {
         break;
       case Step::kOver:
         return true;
+    }
+    subscriber.is_parked = subscriber.is_slow;
+    if (subscriber.is_parked) {
+      return true;
     }
     subscriber.message.Clear();
     subscriber.stream->Read(&subscriber.message, &subscriber);
@@ -301,6 +321,31 @@ void MeasureColdCatchUp(kvorum::testing::Cluster& cluster, int node, int partiti
   KVORUM_CHECK(false, "the stream ended before the snapshot did");
 }
 
+// Single writes for `duration`: how long they take, and what arrives of them.
+std::vector<int64_t> MeasureSingleWrites(Fan& fan, const std::string& leader,
+                                         std::chrono::milliseconds duration, Arrivals& arrivals) {
+  std::vector<int64_t> writes;
+  const Clock::time_point end = Clock::now() + duration;
+  std::thread trickle([&] { writes = Writer(leader).Trickle(end, kTrickle); });
+  fan.RunUntil(end, &arrivals);
+  trickle.join();
+  return writes;
+}
+
+// As many as four writers can.
+void MeasureFlood(Fan& fan, const std::string& leader, std::chrono::milliseconds duration,
+                  Arrivals* arrivals) {
+  const Clock::time_point end = Clock::now() + duration;
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 4; ++i) {
+    writers.emplace_back([&] { Writer(leader).Trickle(end, std::chrono::milliseconds(0)); });
+  }
+  fan.RunUntil(end, arrivals);
+  for (std::thread& writer : writers) {
+    writer.join();
+  }
+}
+
 int Main(const Options& options) {
   kvorum::testing::Cluster cluster;
   cluster.StartAll();
@@ -309,9 +354,10 @@ int Main(const Options& options) {
   const int node = options.node == "leader" ? leader : (leader + 1) % cluster.size();
   std::cout << fmt::format(
       "Streams of one {}, 256-byte values, fsync, 3 nodes on loopback, subscribers on one thread\n"
-      "{:>11}{:>12}{:>14}{:>14}{:>14}{:>14}{:>12}{:>14}\n",
-      options.node, "subscribers", "write p50", "delivered p50", "delivered p99", "messages/s",
-      "commits/s", "MiB/s", "KiB/subscriber");
+      "{:>11}{:>12}{:>14}{:>14}{:>14}{:>14}{:>14}{:>12}{:>14}\n",
+      options.node, "subscribers", "write p50", "delivered p50", "delivered p99",
+      fmt::format("p99, {}% slow", options.slow_percent), "messages/s", "commits/s", "MiB/s",
+      "KiB/subscriber");
   const auto duration = std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000));
   for (const int count : options.subscribers) {
     const int64_t before = ResidentKiB(cluster.process(node).pid());
@@ -319,27 +365,21 @@ int Main(const Options& options) {
     const int64_t after = ResidentKiB(cluster.process(node).pid());
 
     Arrivals single;
-    std::vector<int64_t> writes;
-    Clock::time_point end = Clock::now() + duration;
-    std::thread trickle([&] { writes = Writer(cluster.endpoint(leader)).Trickle(end, kTrickle); });
-    fan.RunUntil(end, &single);
-    trickle.join();
-
+    std::vector<int64_t> writes =
+        MeasureSingleWrites(fan, cluster.endpoint(leader), duration, single);
     Arrivals flood;
-    end = Clock::now() + duration;
-    std::vector<std::thread> writers;
-    for (int i = 0; i < 4; ++i) {
-      writers.emplace_back(
-          [&] { Writer(cluster.endpoint(leader)).Trickle(end, std::chrono::milliseconds(0)); });
-    }
-    fan.RunUntil(end, &flood);
-    for (std::thread& writer : writers) {
-      writer.join();
-    }
+    MeasureFlood(fan, cluster.endpoint(leader), duration, &flood);
+    // Some take nothing any more; the flood fills what lies between them and the server.
+    fan.MakeSlow(options.slow_percent);
+    MeasureFlood(fan, cluster.endpoint(leader), duration, nullptr);
+    Arrivals beside_slow;
+    MeasureSingleWrites(fan, cluster.endpoint(leader), duration, beside_slow);
     std::cout << fmt::format(
-        "{:>11}{:>9.2f} ms{:>11.2f} ms{:>11.2f} ms{:>14.0f}{:>14.0f}{:>12.1f}{:>14.1f}\n", count,
-        Percentile(writes, 0.5), Percentile(single.delays_us, 0.5),
-        Percentile(single.delays_us, 0.99), static_cast<double>(flood.messages) / options.seconds,
+        "{:>11}{:>9.2f} ms{:>11.2f} ms{:>11.2f} ms{:>11.2f} ms{:>14.0f}{:>14.0f}{:>12.1f}{:>14.1f}"
+        "\n",
+        count, Percentile(writes, 0.5), Percentile(single.delays_us, 0.5),
+        Percentile(single.delays_us, 0.99), Percentile(beside_slow.delays_us, 0.99),
+        static_cast<double>(flood.messages) / options.seconds,
         static_cast<double>(flood.commits) / options.seconds,
         static_cast<double>(flood.bytes) / options.seconds / (1 << 20),
         static_cast<double>(after - before) / count);
@@ -361,6 +401,8 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", options.seconds, "length of one measurement");
   app.add_option("--node", options.node, "who serves them")
       ->check(CLI::IsMember({"leader", "follower"}));
+  app.add_option("--slow", options.slow_percent, "percent that take nothing in the last part")
+      ->check(CLI::Range(0, 50));
   app.add_option("--partitions", options.partitions, "and the cold catch-up of so many");
   CLI11_PARSE(app, argc, argv);
   return kvorum::bench::Main(options);
