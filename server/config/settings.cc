@@ -300,8 +300,7 @@ constexpr auto kSettings = std::to_array<Setting>({
     MillisSetting<&C::unclean_leader_election_interval>(
         "unclean-leader-election-interval-ms",
         "Leaders that lack acknowledged records are elected so often, where nobody else can lead "
-        "and "
-        "unclean.leader.election.enable is set; 0: never",
+        "and unclean.leader.election.enable is set; 0: never",
         0, kDayMs),
     MillisSetting<&C::request_timeout>("request-timeout-ms",
                                        "Deadline of a write whose caller gave none", 10, kDayMs),
