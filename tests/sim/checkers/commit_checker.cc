@@ -65,11 +65,21 @@ void CommitChecker::CheckLeaderMayAdvance(const SimProcess& process, Offset high
                "invariant 12 OwnEpochFirst: {} advances to {}", process.id(), high_watermark);
 }
 
+bool CommitChecker::IsCommitted(const std::optional<BatchEnd>& end, Offset high_watermark) const {
+  const GhostBatch* committed = world_.ghost.EndingAt(high_watermark);
+  return high_watermark == world_.ghost.genesis().end_offset ||
+         (end.has_value() && committed != nullptr &&
+          committed->batch.chain_hash == end->chain_hash);
+}
+
 bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark) {
   const LogMirror& log = process.storage().mirror();
   const std::optional<BatchEnd> end = log.EndAt(high_watermark);
-  if (!end.has_value() && process.is_in_turn() && high_watermark <= world_.ghost.end_offset()) {
-    return false;  // a follower that has not yet submitted what it fetched; it will in this turn
+  if (process.is_in_turn() && high_watermark <= world_.ghost.end_offset() &&
+      !IsCommitted(end, high_watermark)) {
+    // A follower that has not yet submitted what it fetched, or the snapshot that replaces what it
+    // had there. It will in this turn, at whose end it is looked at again.
+    return false;
   }
   KVORUM_CHECK(end.has_value(),
                "invariant 10 CommitWriteOnce: {} has no batch that ends at its "
@@ -80,9 +90,7 @@ bool CommitChecker::OnAdvanced(const SimProcess& process, Offset high_watermark)
     CheckQuorumHas(*end, SetsInForce(process, high_watermark));
   }
   if (high_watermark <= world_.ghost.end_offset()) {
-    const GhostBatch* committed = world_.ghost.EndingAt(high_watermark);
-    KVORUM_CHECK(high_watermark == world_.ghost.genesis().end_offset ||
-                     (committed != nullptr && committed->batch.chain_hash == end->chain_hash),
+    KVORUM_CHECK(IsCommitted(end, high_watermark),
                  "invariant 10 CommitWriteOnce: {} thinks other content is committed below {}",
                  process.id(), high_watermark);
     return true;

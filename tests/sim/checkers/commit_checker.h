@@ -34,6 +34,8 @@ class CommitChecker {
 
   // False: can't be told yet.
   bool OnAdvanced(const SimProcess& process, Offset high_watermark);
+  // `end`, which is where a batch ends at `high_watermark`, is that of the committed log.
+  bool IsCommitted(const std::optional<BatchEnd>& end, Offset high_watermark) const;
   void CheckLeaderMayAdvance(const SimProcess& process, Offset high_watermark) const;
   // Of one of these sets, at least.
   void CheckQuorumHas(const BatchEnd& end, const std::vector<raft::VoterSet>& sets) const;
