@@ -206,7 +206,7 @@ absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteOnc
   const uint64_t body_hash = BodyHash(request);
   KVORUM_ASSIGN_OR_RETURN(const v1::CompletedRequestRecord* completed,
                           FindCompleted(latest_->requests(), id, body_hash));
-  if (completed == nullptr) {
+  if (completed == nullptr || KVORUM_MUTANT(RetryTwice)) {
     return ExecuteNow<Response>(now, request, RequestIdentity{id, body_hash});
   }
   // The first attempt may still be on its way to the disks: the retry then waits with it.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 
 namespace kvorum::controller {
 
@@ -51,7 +52,7 @@ absl::Status RecentChanges::CheckUnchanged(const std::vector<v1::MetadataRecord>
                       since, floor_));
     }
     const auto last = last_.find(entity);
-    if (last != last_.end() && last->second >= since) {
+    if (last != last_.end() && last->second >= since && !KVORUM_MUTANT(ChangeOverlooked)) {
       return MakeError(
           ErrorReason::kInvalidUpdateVersion,
           fmt::format("something that the request writes to was written to at offset {}, and "

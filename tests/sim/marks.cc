@@ -125,6 +125,9 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "leadership_transferred",
     "quorum_change_refused",
     "quorum_change_unknown",
+    "domain_operation_ok",
+    "retry_answered",
+    "transaction_committed",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");
 

@@ -131,6 +131,9 @@ enum class Mark : size_t {
   kLeadershipTransferred,
   kQuorumChangeRefused,
   kQuorumChangeUnknown,
+  kDomainOperationOk,
+  kRetryAnswered,
+  kTransactionCommitted,
   kCount,
 };
 

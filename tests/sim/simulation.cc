@@ -18,13 +18,17 @@ Simulation::Simulation(SimOptions options)
       random_(world_.options.seed),
       network_(world_, random_.Fork()),
       checks_(world_),
-      client_checker_(world_) {
+      client_checker_(world_),
+      model_checker_(world_) {
   world_.network = &network_;
   world_.checks = &checks_;
   MakeControllers();
   MakeActors();
   operator_of_quorum_ = std::make_unique<QuorumOperator>(world_, random_.Fork());
   nemesis_ = std::make_unique<Nemesis>(world_, brokers_, random_.Fork());
+  domain_client_ = std::make_unique<DomainClient>(
+      world_, client_checker_, model_checker_, kFirstClientActor + world_.options.workload.clients,
+      random_.Fork());
 }
 
 Simulation::~Simulation() = default;
@@ -67,15 +71,18 @@ RunResult Simulation::Run() {
     client->Start();
   }
   operator_of_quorum_->Start();
+  domain_client_->Start();
   nemesis_->Start();
   const TimePoint end_of_faults = world_.queue.now() + world_.options.fault_phase;
   while (world_.queue.RunNext(end_of_faults)) {
   }
   nemesis_->Stop();
   operator_of_quorum_->Stop();
+  domain_client_->Stop();
   checks_.Sweep();
   Liveness(world_, {brokers_, clients_, *operator_of_quorum_}, random_.Fork()).Run();
   checks_.Sweep();
+  model_checker_.Sweep();
   return {.hash = world_.log.hash(),
           .events = world_.queue.executed(),
           .committed = world_.ghost.end_offset().value(),

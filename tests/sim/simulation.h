@@ -7,6 +7,8 @@
 #include "server/base/random.h"
 #include "tests/sim/checkers/checks.h"
 #include "tests/sim/checkers/client_checker.h"
+#include "tests/sim/checkers/model_checker.h"
+#include "tests/sim/domain_client.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/options.h"
 #include "tests/sim/quorum_operator.h"
@@ -42,10 +44,12 @@ class Simulation {
   SimNetwork network_;
   Checks checks_;
   ClientChecker client_checker_;
+  ModelChecker model_checker_;
   std::vector<std::unique_ptr<SimBroker>> brokers_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::unique_ptr<QuorumOperator> operator_of_quorum_;
   std::unique_ptr<Nemesis> nemesis_;
+  std::unique_ptr<DomainClient> domain_client_;
 };
 
 }  // namespace kvorum::sim

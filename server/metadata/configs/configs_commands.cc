@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "server/metadata/configs/config_keys.h"
 #include "server/metadata/item_status.h"
@@ -157,6 +158,9 @@ absl::StatusOr<std::vector<v1::MetadataRecord>> PlanResource(
   std::vector<v1::MetadataRecord> records;
   std::set<std::string_view> seen;
   for (const Operation& operation : item.operations()) {
+    if (KVORUM_MUTANT(ConfigForgotten) && !seen.empty()) {
+      break;
+    }
     KVORUM_ASSIGN_OR_RETURN(const ConfigKeyInfo* key,
                             ResolveKey(item.resource().type(), operation.name()));
     if (!seen.insert(key->name).second) {

@@ -11,6 +11,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "server/metadata/acls/acls_commands.h"
 #include "server/metadata/brokers/brokers_commands.h"
@@ -176,7 +177,12 @@ class TransactionPlan {
         });
   }
 
-  CommandResult<v1::CommitResponse> Finish() && { return std::move(plan_); }
+  CommandResult<v1::CommitResponse> Finish() && {
+    if (KVORUM_MUTANT(TransactionTorn) && plan_.records.size() > 1) {
+      plan_.records.pop_back();
+    }
+    return std::move(plan_);
+  }
 
  private:
   CommandContext MakeContext() {

@@ -1,6 +1,7 @@
 #include "tests/sim/checkers/fence_checker.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "server/base/check.h"
 #include "server/metadata/record_codec.h"
@@ -15,7 +16,9 @@ void FenceChecker::OnActiveController(const SimProcess& process, bool active) {
   } else {
     active_since_.erase(node);
   }
-  std::erase_if(contacts_, [node](const auto& entry) { return entry.first.first == node; });
+  const auto is_here = [node](const auto& entry) { return entry.first.first == node; };
+  std::erase_if(contacts_, is_here);
+  std::erase_if(planned_, is_here);
 }
 
 void FenceChecker::OnContact(const SimProcess& process, int32_t broker, bool wants_fence) {
@@ -40,14 +43,29 @@ void FenceChecker::OnSubmit(const SimProcess& process, const StorageWrite& write
     const absl::StatusOr<std::vector<v1::MetadataRecord>> records = DecodeRecords(*batch.payload);
     KVORUM_CHECK(records.ok(), "batch at {}: {}", batch.base_offset, records.status().ToString());
     for (const v1::MetadataRecord& record : *records) {
-      if (record.has_broker_registration_change()) {
-        const v1::BrokerRegistrationChangeRecord& change = record.broker_registration_change();
-        world_.log.Hit(change.fenced() ? Mark::kBrokerFenced : Mark::kBrokerUnfenced);
-        if (change.fenced()) {
-          CheckFence(process, change.broker_id());
-        }
+      if (record.has_register_broker()) {
+        planned_[{process.id().node, record.register_broker().broker_id()}] =
+            record.register_broker().fenced();
+      } else if (record.has_broker_registration_change()) {
+        OnChange(process, record.broker_registration_change());
       }
     }
+  }
+}
+
+void FenceChecker::OnChange(const SimProcess& process,
+                            const v1::BrokerRegistrationChangeRecord& change) {
+  const Broker* known =
+      process.node().committed_image()->brokers().Find(BrokerId(change.broker_id()));
+  const auto [planned, is_new] = planned_.emplace(std::pair(process.id().node, change.broker_id()),
+                                                  known != nullptr && known->is_fenced);
+  const bool was_fenced = std::exchange(planned->second, change.fenced());
+  if (was_fenced == change.fenced()) {
+    return;  // it is drained, say, or enters its shutdown
+  }
+  world_.log.Hit(change.fenced() ? Mark::kBrokerFenced : Mark::kBrokerUnfenced);
+  if (change.fenced()) {
+    CheckFence(process, change.broker_id());
   }
 }
 

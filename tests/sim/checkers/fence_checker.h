@@ -26,11 +26,14 @@ class FenceChecker {
     TimePoint asked_for_fence = TimePoint::min();
   };
 
+  void OnChange(const SimProcess& process, const v1::BrokerRegistrationChangeRecord& change);
   void CheckFence(const SimProcess& process, int32_t broker) const;
 
   World& world_;
   std::map<NodeId, TimePoint> active_since_;
   std::map<std::pair<NodeId, int32_t>, Contact> contacts_;
+  // Fenced or not, as the active controller has written it so far.
+  std::map<std::pair<NodeId, int32_t>, bool> planned_;
 };
 
 }  // namespace kvorum::sim
