@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Brings back each known bug of mutants.txt and runs the simulator until it notices.
 
-    cmake --preset mutants && cmake --build --preset mutants --target kvorum_sim storage_test raft_protocol_test
+    cmake --preset mutants && cmake --build --preset mutants --target kvorum_sim storage_test raft_protocol_test node_test controller_test
     tests/sim/mutants.py [--bin build/mutants/bin] [--seeds 2000] [NAME ...]
 
 Prints a table: bug, what is broken, who caught it, after how many runs. Exits 1 if one was missed.

@@ -20,6 +20,32 @@ int64_t VersionOf(const CommandHeard& heard) {
   return std::get<v1::PutEntryResponse>(**heard->reply).version();
 }
 
+// KAFKA-14204: what is too much for a batch goes into several, and the reply waits for the last.
+TEST_F(ActiveControllerTest, AResultOfThousandsOfRecordsIsAppendedInSeveralBatches) {
+  Activate();
+  RegisterUnfenced(1);
+  RegisterUnfenced(2);
+  for (const std::string name : {"one", "two"}) {
+    v1::CreateTopicsRequest create;
+    v1::NewTopic& topic = *create.add_topics();
+    topic.set_name(name);
+    topic.set_partition_count(6'000);
+    topic.set_replication_factor(2);
+    const CommandHeard created = Submit(create);
+    CommitAll();
+    ASSERT_TRUE(created->is_ok()) << created->status();
+  }
+  const size_t before = log.batches.size();
+  const CommandHeard heard = Submit(Unregistration(1));
+  ASSERT_EQ(log.batches.size(), before + 2);
+  EXPECT_GT(log.batches[before].records.size() + log.batches[before + 1].records.size(),
+            kMaxRecordsPerBatch);
+  Commit(log.batches[before].end_offset());
+  EXPECT_TRUE(heard->is_waiting());
+  CommitAll();
+  EXPECT_TRUE(heard->is_ok()) << heard->status();
+}
+
 TEST_F(ActiveControllerTest, RepliesOnlyAfterTheCommit) {
   Activate();
   const CommandHeard put = Submit(Put("a"));

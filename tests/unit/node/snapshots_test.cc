@@ -124,6 +124,41 @@ TEST_F(SnapshotsTest, OneThatIsDueWaitsForTheOwnDisk) {
   EXPECT_EQ(core(leader).snapshots().size(), 1u);
 }
 
+struct ImmediateHost : NodeHost {
+  void Post(std::function<void(Now)> task) override { task(Now{}); }
+  void OnStorageFailure(const absl::Status&) override {}
+};
+
+struct CountingOwner : SnapshotOwner {
+  void StepRaft(Now, raft::Event) override {}
+  void OnImageLoaded(Now, std::shared_ptr<const MetadataImage>, uint64_t) override {}
+  void OnStorageError(const absl::Status&) override { ++errors; }
+
+  int errors = 0;
+};
+
+// etcd 18055: what was installed meanwhile has replaced the one that is read, which then is gone.
+TEST_F(SnapshotsTest, ReadingOnInAReplacedOneIsNoError) {
+  cluster.StartAll();
+  cluster.Settle();
+  MemoryStorage& storage = cluster.at(1).storage();
+  ImmediateHost host;
+  CountingOwner owner;
+  Snapshots snapshots({}, {storage, host, core(1), owner});
+  SnapshotManifest manifest;
+  manifest.chunk_count = 1;
+  manifest.id = {Offset(5), Epoch(1)};
+  snapshots.Load(manifest);
+  manifest.id = {Offset(9), Epoch(1)};
+  snapshots.Load(manifest);
+
+  ASSERT_TRUE(storage.CompleteNextRead());
+  EXPECT_EQ(owner.errors, 0);
+  EXPECT_TRUE(snapshots.is_loading());
+  ASSERT_TRUE(storage.CompleteNextRead());
+  EXPECT_EQ(owner.errors, 1) << "but the newest must be there";
+}
+
 // consensus §3.7: by size, and never with fewer than one.
 TEST_F(SnapshotsTest, RetentionMovesTheLogStartToASnapshotThatIsKept) {
   cluster.base_config.snapshots.max_log_bytes = 1000;
