@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -11,6 +10,9 @@
 
 namespace kvorum::sim {
 namespace {
+
+// In a run of any length, so that a node that fetches a batch at a time can catch up afterwards.
+constexpr int64_t kMaxOperations = 300;
 
 // The kinds of operations that a transaction may hold, by the field of v1::Operation.
 template <typename Request>
@@ -61,7 +63,7 @@ void DomainClient::ScheduleNext() {
 }
 
 void DomainClient::Next() {
-  if (is_stopped_) {
+  if (is_stopped_ || (!command_.has_value() && operations_ == kMaxOperations)) {
     return;
   }
   if (!command_.has_value()) {
