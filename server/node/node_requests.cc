@@ -4,11 +4,9 @@
 
 #include <utility>
 
-#include "server/base/check.h"
 #include "server/base/errors.h"
 #include "server/base/mutants.h"
 #include "server/base/status_macros.h"
-#include "server/metadata/request_checks.h"
 #include "server/node/describe_quorum.h"
 #include "server/node/node.h"
 

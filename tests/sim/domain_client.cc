@@ -7,6 +7,7 @@
 
 #include "server/base/errors.h"
 #include "tests/sim/sim_process.h"
+#include "tests/support/requests.h"
 
 namespace kvorum::sim {
 namespace {
@@ -309,11 +310,7 @@ controller::Command DomainClient::DrawAcls() {
   const std::string name = Draw("r", 4);
   if (random_.OneIn(1, 3)) {
     v1::DeleteAclsRequest request;
-    v1::AclFilter& filter = *request.add_filters();
-    filter.set_resource_type(v1::ACL_RESOURCE_TYPE_ANY);
-    filter.set_pattern_type(v1::ACL_PATTERN_TYPE_ANY);
-    filter.set_operation(v1::ACL_OPERATION_ANY);
-    filter.set_permission(v1::ACL_PERMISSION_ANY);
+    v1::AclFilter& filter = *request.add_filters() = AnyAclFilter();
     filter.set_resource_name(name);
     return request;
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/requests.h"
 #include "tests/unit/controller/controller_fixture.h"
 
 namespace kvorum::controller {
@@ -289,14 +290,8 @@ TEST_F(BrokerLifecycleTest, UncleanElectionsAreHeldForTopicsThatAllowThem) {
   };
   wait(61);
   ASSERT_EQ(Now(0).leader, kNoLeader) << "nobody allowed it";
-  v1::AlterConfigsRequest allow;
-  auto& item = *allow.add_resources();
-  item.mutable_resource()->set_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
-  item.mutable_resource()->set_name("t");
-  auto& operation = *item.add_operations();
-  operation.set_name("unclean.leader.election.enable");
-  operation.set_operation(v1::CONFIG_OPERATION_SET);
-  operation.set_value("true");
+  const v1::AlterConfigsRequest allow =
+      SetTopicConfig("t", "unclean.leader.election.enable", "true");
   ASSERT_TRUE(Submit(allow)->is_waiting());
   CommitAll();
   const size_t before = log.batches.size();

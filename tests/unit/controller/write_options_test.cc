@@ -2,6 +2,7 @@
 #include <string>
 
 #include "server/metadata/record_codec.h"
+#include "tests/support/requests.h"
 #include "tests/unit/controller/controller_fixture.h"
 
 namespace kvorum::controller {
@@ -36,15 +37,7 @@ class WriteOptionsTest : public ControllerFixture {
     return request;
   }
   static v1::AlterConfigsRequest SetRetention(const std::string& topic, const std::string& value) {
-    v1::AlterConfigsRequest request;
-    auto& item = *request.add_resources();
-    item.mutable_resource()->set_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
-    item.mutable_resource()->set_name(topic);
-    auto& operation = *item.add_operations();
-    operation.set_name("retention.ms");
-    operation.set_operation(v1::CONFIG_OPERATION_SET);
-    operation.set_value(value);
-    return request;
+    return SetTopicConfig(topic, "retention.ms", value);
   }
   // Submits and commits.
   CommandHeard Do(const Command& command) {
@@ -136,11 +129,7 @@ TEST_F(WriteOptionsTest, ItHoldsForEveryDomain) {
   binding.set_permission(v1::ACL_PERMISSION_ALLOW);
   expect_guarded(acl);
   v1::DeleteAclsRequest remove_acl;
-  v1::AclFilter& filter = *remove_acl.add_filters();
-  filter.set_resource_type(v1::ACL_RESOURCE_TYPE_ANY);
-  filter.set_pattern_type(v1::ACL_PATTERN_TYPE_ANY);
-  filter.set_operation(v1::ACL_OPERATION_ANY);
-  filter.set_permission(v1::ACL_PERMISSION_ANY);
+  *remove_acl.add_filters() = AnyAclFilter();
   EXPECT_EQ(Do(Since(remove_acl, before))->reason(), ErrorReason::kInvalidUpdateVersion);
   expect_guarded(remove_acl);
 

@@ -4,6 +4,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/metadata/acls/acl_filter.h"
+#include "tests/support/requests.h"
 #include "tests/unit/metadata/metadata_world.h"
 
 namespace kvorum {
@@ -25,15 +26,6 @@ v1::CreateAclsRequest Create(const std::vector<v1::AclBinding>& bindings) {
   v1::CreateAclsRequest request;
   request.mutable_acls()->Assign(bindings.begin(), bindings.end());
   return request;
-}
-
-v1::AclFilter Any() {
-  v1::AclFilter filter;
-  filter.set_resource_type(v1::ACL_RESOURCE_TYPE_ANY);
-  filter.set_pattern_type(v1::ACL_PATTERN_TYPE_ANY);
-  filter.set_operation(v1::ACL_OPERATION_ANY);
-  filter.set_permission(v1::ACL_PERMISSION_ANY);
-  return filter;
 }
 
 v1::DeleteAclsRequest Delete(const std::vector<v1::AclFilter>& filters) {
@@ -121,22 +113,22 @@ TEST_F(AclsTest, AllOrNothingRefusesSoundBindingsToo) {
 
 TEST_F(AclsTest, DeletesWhatFiltersMatchOnce) {
   ASSERT_TRUE(world_.Run(Create({Binding("a"), Binding("b"), Binding("c")})).ok());
-  v1::AclFilter only_a = Any();
+  v1::AclFilter only_a = AnyAclFilter();
   only_a.set_resource_name("a");
-  const auto response = world_.Run(Delete({only_a, Any()}));
+  const auto response = world_.Run(Delete({only_a, AnyAclFilter()}));
   EXPECT_EQ(response->results(0).ids_size(), 1);
   EXPECT_EQ(response->results(1).ids_size(), 2) << "not again what went already";
   EXPECT_TRUE(world_.image().acls().by_id.empty());
   EXPECT_TRUE(world_.image().acls().by_binding.empty());
   EXPECT_EQ(world_.image().StateHash(), 0u);
-  EXPECT_TRUE(world_.Plan(Delete({Any()}))->records.empty());
+  EXPECT_TRUE(world_.Plan(Delete({AnyAclFilter()}))->records.empty());
 }
 
 TEST_F(AclsTest, AForgottenFieldOfAFilterIsRefused) {
   ASSERT_TRUE(world_.Run(Create({Binding()})).ok());
   EXPECT_THAT(world_.Run(Delete({v1::AclFilter()}))->results(0).status(),
               ItemHasReason(ErrorReason::kInvalidRequest));
-  v1::AclFilter filter = Any();
+  v1::AclFilter filter = AnyAclFilter();
   filter.set_host("");
   EXPECT_THAT(world_.Run(Delete({filter}))->results(0).status(),
               ItemHasReason(ErrorReason::kInvalidRequest));
@@ -149,7 +141,7 @@ TEST_F(AclsTest, AForgottenFieldOfAFilterIsRefused) {
 TEST(AclFilterTest, MatchFindsWhatAppliesToAName) {
   v1::AclBinding prefixed = Binding("ord");
   prefixed.set_pattern_type(v1::ACL_PATTERN_TYPE_PREFIXED);
-  v1::AclFilter filter = Any();
+  v1::AclFilter filter = AnyAclFilter();
   filter.set_resource_name("orders");
   EXPECT_TRUE(Matches(filter, Binding("orders")));
   EXPECT_FALSE(Matches(filter, Binding("*")));
@@ -167,8 +159,8 @@ TEST(AclFilterTest, MatchFindsWhatAppliesToAName) {
 
 TEST(AclFilterTest, EveryFieldNarrows) {
   const v1::AclBinding binding = Binding();
-  EXPECT_TRUE(Matches(Any(), binding));
-  std::vector<v1::AclFilter> others(6, Any());
+  EXPECT_TRUE(Matches(AnyAclFilter(), binding));
+  std::vector<v1::AclFilter> others(6, AnyAclFilter());
   others[0].set_resource_type(v1::ACL_RESOURCE_TYPE_GROUP);
   others[1].set_principal("User:bob");
   others[2].set_host("10.0.0.1");
@@ -184,7 +176,7 @@ TEST_F(AclsTest, LimitsOfARequestAndOfTheCluster) {
   EXPECT_THAT(world_.Run(v1::CreateAclsRequest()), HasReason(ErrorReason::kInvalidRequest));
   EXPECT_THAT(world_.Run(Create(std::vector(kMaxAclsPerRequest + 1, Binding()))),
               HasReason(ErrorReason::kPolicyViolation));
-  EXPECT_THAT(world_.Run(Delete(std::vector(kMaxAclFiltersPerRequest + 1, Any()))),
+  EXPECT_THAT(world_.Run(Delete(std::vector(kMaxAclFiltersPerRequest + 1, AnyAclFilter()))),
               HasReason(ErrorReason::kPolicyViolation));
   world_.limits().max_acls = 1;
   EXPECT_THAT(Run(Binding("a")), ItemIsOk());
@@ -201,11 +193,11 @@ TEST_F(AclsTest, DeletesAtMostTenThousandAtOnce) {
       bindings.clear();
     }
   }
-  EXPECT_THAT(world_.Run(Delete({Any()})), HasReason(ErrorReason::kPolicyViolation));
-  v1::AclFilter one = Any();
+  EXPECT_THAT(world_.Run(Delete({AnyAclFilter()})), HasReason(ErrorReason::kPolicyViolation));
+  v1::AclFilter one = AnyAclFilter();
   one.set_resource_name("t7");
   ASSERT_TRUE(world_.Run(Delete({one})).ok());
-  const auto all = world_.Run(Delete({Any()}));
+  const auto all = world_.Run(Delete({AnyAclFilter()}));
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_EQ(all->results(0).ids_size(), 10'000);
 }

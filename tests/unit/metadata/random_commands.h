@@ -4,6 +4,7 @@
 
 #include "server/metadata/commands.h"
 #include "server/metadata/requests/completed_requests.h"
+#include "tests/support/requests.h"
 #include "tests/unit/metadata/metadata_world.h"
 
 namespace kvorum {
@@ -349,11 +350,7 @@ class RandomCommands {
     const std::string name = "r" + std::to_string(random_.Below(6));
     if (random_.OneIn(1, 3)) {
       v1::DeleteAclsRequest request;
-      v1::AclFilter& filter = *request.add_filters();
-      filter.set_resource_type(v1::ACL_RESOURCE_TYPE_ANY);
-      filter.set_pattern_type(v1::ACL_PATTERN_TYPE_ANY);
-      filter.set_operation(v1::ACL_OPERATION_ANY);
-      filter.set_permission(v1::ACL_PERMISSION_ANY);
+      v1::AclFilter& filter = *request.add_filters() = AnyAclFilter();
       filter.set_resource_name(name);
       Do(request);
       return;

@@ -5,6 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/requests.h"
 #include "tests/unit/metadata/metadata_world.h"
 
 namespace kvorum {
@@ -150,14 +151,8 @@ TEST_F(ReassignmentsTest, CancellingThatWouldLoseDataIsRefused) {
 
 // consensus.md §6.6: only where the topic allows it.
 TEST_F(ReassignmentsTest, CancellingMayLoseDataWhereUncleanElectionsAreAllowed) {
-  v1::AlterConfigsRequest allow;
-  auto& item = *allow.add_resources();
-  item.mutable_resource()->set_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
-  item.mutable_resource()->set_name("t");
-  auto& operation = *item.add_operations();
-  operation.set_name("unclean.leader.election.enable");
-  operation.set_operation(v1::CONFIG_OPERATION_SET);
-  operation.set_value("true");
+  const v1::AlterConfigsRequest allow =
+      SetTopicConfig("t", "unclean.leader.election.enable", "true");
   ASSERT_TRUE(world_.Run(allow).ok());
   ASSERT_THAT(StatusOf(Move({4, 5})), ItemIsOk());
   world_.ReportIsr("t", 0, {1, 4});

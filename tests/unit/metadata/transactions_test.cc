@@ -5,6 +5,7 @@
 #include "gtest/gtest.h"
 #include "server/metadata/features/features_commands.h"
 #include "server/metadata/record_codec.h"
+#include "tests/support/requests.h"
 #include "tests/unit/metadata/metadata_world.h"
 
 namespace kvorum {
@@ -34,13 +35,7 @@ class TransactionsTest : public testing::Test {
   }
   static void AddSetConfig(v1::CommitRequest& request, const std::string& topic,
                            const std::string& name, const std::string& value) {
-    auto& item = *request.add_operations()->mutable_alter_configs()->add_resources();
-    item.mutable_resource()->set_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
-    item.mutable_resource()->set_name(topic);
-    auto& operation = *item.add_operations();
-    operation.set_name(name);
-    operation.set_operation(v1::CONFIG_OPERATION_SET);
-    operation.set_value(value);
+    *request.add_operations()->mutable_alter_configs() = SetTopicConfig(topic, name, value);
   }
 
   // That it is refused with `reason`, for the part of that index, and that nothing is planned.
