@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/mutants.h"
+
 namespace kvorum {
 namespace {
 
@@ -31,6 +33,10 @@ class PartitionChangeBuilder {
     CompleteReassignment();
     SetEligible();
     Elect();
+    if (!KVORUM_MUTANT(MoveGoesOn) && CompleteReassignment()) {
+      // Who was elected is all that it waited for.
+      next_.elr = HasEnoughInSync() ? BrokerList() : InOrder(next_.elr);
+    }
     SetLastKnownLeader();
     if (next_ == current_) {
       return std::nullopt;
@@ -50,32 +56,38 @@ class PartitionChangeBuilder {
 
   // KIP-455: done when all that is added is in sync without what is removed, somebody is, and, if
   // the partition gets fewer replicas, every one that stays.
-  void CompleteReassignment() {
+  bool CompleteReassignment() {
     if (!next_.is_reassigning()) {
-      return;
+      return false;
     }
     const BrokerList isr = Without(next_.isr, next_.removing);
     const BrokerList replicas = Without(next_.replicas, next_.removing);
     const bool shrinks = next_.adding.size() < next_.removing.size();
     if (isr.empty() || !Without(next_.adding, isr).empty() ||
         (shrinks && !Without(replicas, isr).empty())) {
-      return;
+      return false;
     }
     next_.replicas = replicas;
     next_.isr = isr;
     next_.adding.clear();
     next_.removing.clear();
+    return true;
+  }
+
+  bool HasEnoughInSync() const {
+    return next_.isr.size() >= MinIsr(now_.topic, next_.replicas.size());
   }
 
   // KIP-966 "ELR invariants".
   void SetEligible() {
-    if (clears_eligible_ || next_.isr.size() >= MinIsr(now_.topic, next_.replicas.size())) {
+    if (clears_eligible_ || HasEnoughInSync()) {
       next_.elr.clear();
       return;
     }
     next_.elr = Filter(next_.replicas, [this](BrokerId id) {
       const bool was_safe = Contains(current_.isr, id) || Contains(current_.elr, id);
-      return was_safe && !Contains(next_.isr, id) && id != stopped_uncleanly_;
+      const bool has_lost = id == stopped_uncleanly_ && !KVORUM_MUTANT(LostIsEligible);
+      return was_safe && !Contains(next_.isr, id) && !has_lost;
     });
   }
 
@@ -133,7 +145,7 @@ class PartitionChangeBuilder {
     } else if (next_.isr.empty()) {
       next_.isr = {elected.leader};  // of the eligible: it has everything
       next_.elr = Without(next_.elr, next_.isr);
-      if (next_.isr.size() >= MinIsr(now_.topic, next_.replicas.size())) {
+      if (HasEnoughInSync()) {
         next_.elr.clear();
       }
     }

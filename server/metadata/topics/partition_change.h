@@ -64,7 +64,7 @@ struct PartitionNow {
 // The record that takes a partition from what it is to `target`, or nullopt if nothing changes; the
 // one place where leaders, in-sync and eligible replicas and epochs are chosen (Kafka's
 // PartitionChangeBuilder; KIP-455, KIP-704, KIP-841, KIP-966):
-// - A reassignment whose replicas are all in sync is completed.
+// - A reassignment whose replicas are all in sync is completed, also if an election makes them so.
 // - A leader is active and in sync, or eligible if nobody is in sync; where neither is, the one
 //   known to have led last, which then must recover. Drained brokers lead where no other can.
 // - Fewer in-sync replicas than the minimum: those that leave stay eligible. Enough: none are.

@@ -164,6 +164,25 @@ TEST_F(ReassignmentsTest, CancellingMayLoseDataWhereUncleanElectionsAreAllowed) 
   EXPECT_EQ(Now().leader, BrokerId{2});
 }
 
+// Nothing else would ever change the partition: who was added is in sync already.
+TEST_F(ReassignmentsTest, AnElectionOfWhoIsAddedEndsIt) {
+  ASSERT_THAT(StatusOf(Move({4, 2, 3})), ItemIsOk());
+  world_.ReportIsr("t", 0, {1});
+  world_.Fence(1);
+  ASSERT_EQ(Now().leader, kNoLeader);
+  v1::ElectLeadersRequest elect;
+  elect.set_election_type(v1::ELECTION_TYPE_UNCLEAN);
+  elect.add_topics()->mutable_topic()->set_name("t");
+  const auto response = world_.Run(elect);
+  ASSERT_TRUE(response.ok());
+  EXPECT_THAT(response->results(0).status(), ItemIsOk());
+  EXPECT_EQ(Now().leader, BrokerId{4});
+  EXPECT_EQ(Reassigning(), 0);
+  EXPECT_THAT(Ids(Now().replicas), ElementsAre(4, 2, 3));
+  EXPECT_THAT(Ids(Now().isr), ElementsAre(4));
+  EXPECT_THAT(Ids(Now().elr), IsEmpty());
+}
+
 TEST_F(ReassignmentsTest, TargetsAreChecked) {
   EXPECT_THAT(StatusOf(Move({})), ItemHasReason(ErrorReason::kInvalidReplicaAssignment));
   EXPECT_THAT(StatusOf(Move({1, 1})), ItemHasReason(ErrorReason::kInvalidReplicaAssignment));
