@@ -212,8 +212,8 @@ void Node::HandleTriggerSnapshot(Now now, const v1::TriggerSnapshotRequest& requ
   }
   snapshots_.Make(now, applier_.image(), applier_.chain_hash(),
                   [this, done = std::move(done)](absl::StatusOr<SnapshotManifest> made) {
-                    if (!made.ok()) {
-                      done(made.status());
+                    if (!made.ok() || executor_.failed()) {
+                      done(made.ok() ? ShuttingDown() : made.status());
                       return;
                     }
                     v1::TriggerSnapshotResponse response;
