@@ -16,9 +16,9 @@
 namespace kvorum::sim {
 
 // A client of all domains: entries in namespaces, topics, configs, quotas, access control,
-// credentials, producer ids, draining, elections, moves, and transactions of them. Every operation
-// has a request_id and is sent until its fate is known, now and then once more after that. What
-// becomes of it ModelChecker says. Owned by the simulation.
+// credentials, features, producer ids, draining and removal of brokers, elections, moves, and
+// transactions of them. Every operation has a request_id and is sent until its fate is known, now
+// and then once more after that. What becomes of it ModelChecker says. Owned by the simulation.
 class DomainClient {
  public:
   DomainClient(World& world, ClientChecker& clients, ModelChecker& model, int actor, Random random);
@@ -45,7 +45,9 @@ class DomainClient {
   controller::Command DrawAcls();
   controller::Command DrawCredentials();
   controller::Command DrawBrokers();
-  controller::Command DrawPartitions();
+  controller::Command DrawElection();
+  controller::Command DrawMove();
+  controller::Command DrawFeatures();
   template <typename Request>
   void DrawOptions(Request& request);
   std::string Draw(const char* prefix, uint64_t count);

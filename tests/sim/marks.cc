@@ -128,6 +128,19 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "domain_operation_ok",
     "retry_answered",
     "transaction_committed",
+    "broker_removed",
+    "metadata_level_raised",
+    "metadata_level_lowered",
+    "feature_raised",
+    "feature_lowered",
+    "leader_elected",
+    "eligible_elected",
+    "uncleanly_elected",
+    "eligible_cleared",
+    "move_asked",
+    "move_done",
+    "move_cancelled",
+    "transaction_of_partitions",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "server/metadata/metadata_level.h"
+
 namespace kvorum::sim {
 namespace {
 
@@ -146,6 +148,10 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
   if (random.OneIn(1, 2)) {
     options.quorum_change_interval = LogUniformMs(random, 300, 5000);
   }
+  options.workload.broker_features = random.OneIn(2, 3);
+  options.bootstrap_metadata_level =
+      random.OneIn(3, 4) ? kMaxMetadataLevel
+                         : static_cast<int32_t>(random.Between(0, kMaxMetadataLevel - 1));
   return options;
 }
 
@@ -165,7 +171,7 @@ std::string ToText(const SimOptions& options) {
       "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} "
       "think_ms={} nemesis_ms={} "
       "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
-      "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={}",
+      "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} features={} level={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
       ms(options.election_timeout), ms(options.fetch_timeout), ms(options.fetch_max_wait),
       ms(options.request_timeout), options.fetch_max_bytes, options.recent_batches_max_bytes,
@@ -179,8 +185,8 @@ std::string ToText(const SimOptions& options) {
       options.workload.large_commands, static_cast<int>(options.liveness), options.reencode_batches,
       options.snapshots.max_log_bytes, ms(options.snapshots.max_interval),
       options.snapshots.retention_bytes, ms(options.snapshots.retention_age),
-      options.snapshots.max_kept, options.snapshots.chunk_bytes,
-      ms(options.quorum_change_interval));
+      options.snapshots.max_kept, options.snapshots.chunk_bytes, ms(options.quorum_change_interval),
+      options.workload.broker_features, options.bootstrap_metadata_level);
 }
 
 }  // namespace kvorum::sim

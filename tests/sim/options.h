@@ -31,7 +31,8 @@ struct WorkloadOptions {
   int keys = 12;
   uint32_t max_value_bytes = 64;
   Duration call_timeout = std::chrono::milliseconds(3000);
-  bool large_commands = false;  // more records than one batch may hold
+  bool large_commands = false;   // more records than one batch may hold
+  bool broker_features = false;  // brokers say what they support
 };
 
 // When snapshots are made, and how much is kept.
@@ -65,6 +66,7 @@ struct SimOptions {
   Duration request_timeout{};
   uint32_t fetch_max_bytes = 0;
   Duration broker_session_timeout{};
+  int32_t bootstrap_metadata_level = 0;
   Duration max_idle_interval{};
   Duration bookmark_interval{};
   Duration stream_stall_timeout{};

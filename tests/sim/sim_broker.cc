@@ -6,6 +6,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/metadata/metadata_level.h"
 #include "tests/sim/checkers/checks.h"
 #include "tests/sim/sim_process.h"
 
@@ -122,6 +123,16 @@ void SimBroker::Register() {
   endpoint.set_name("PLAINTEXT");
   endpoint.set_host(fmt::format("b{}", id_));
   endpoint.set_port(9092);
+  if (world_.options.workload.broker_features) {
+    const auto support = [&](const char* name, int32_t min_level, int32_t max_level) {
+      v1::SupportedFeature& feature = *request.add_features();
+      feature.set_name(name);
+      feature.set_min_level(min_level);
+      feature.set_max_level(max_level);
+    };
+    support(kMetadataVersionFeature, kMinMetadataLevel, kMaxMetadataLevel);
+    support(kSimFeature, 0, kMaxSimFeatureLevel);
+  }
   SendCommand(request, &SimBroker::OnRegistered);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,6 +16,10 @@
 #include "tests/sim/world.h"
 
 namespace kvorum::sim {
+
+// What simulated brokers support, where they say so.
+inline constexpr char kSimFeature[] = "sim.feature";
+inline constexpr int32_t kMaxSimFeatureLevel = 2;
 
 // A broker: registers with the active controller, heartbeats, follows the metadata stream of any
 // controller and resumes elsewhere when it ends, and, as the leader of partitions, changes their

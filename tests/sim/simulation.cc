@@ -82,7 +82,7 @@ RunResult Simulation::Run() {
   checks_.Sweep();
   Liveness(world_, {brokers_, clients_, *operator_of_quorum_}, random_.Fork()).Run();
   checks_.Sweep();
-  model_checker_.Sweep();
+  model_checker_.CheckEnd();
   return {.hash = world_.log.hash(),
           .events = world_.queue.executed(),
           .committed = world_.ghost.end_offset().value(),

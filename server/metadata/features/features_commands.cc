@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "server/metadata/item_status.h"
 #include "server/metadata/request_checks.h"
@@ -110,7 +111,8 @@ absl::Status CheckMetadataLevel(const CommandContext& context, const Item& item)
                       "SAFE_DOWNGRADE",
                       item.name()));
     }
-    if (const int32_t in_use = MetadataLevelInUse(context.image); item.level() < in_use) {
+    if (const int32_t in_use = MetadataLevelInUse(context.image);
+        item.level() < in_use && !KVORUM_MUTANT(DowngradeLoses)) {
       return InvalidUpdate(fmt::format(
           "'{}' {} would lose metadata that only level {} has (configs, quotas, access control, "
           "credentials, producer ids, features, entries with a namespace or an owner); delete it "

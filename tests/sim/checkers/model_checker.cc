@@ -57,6 +57,12 @@ void ModelChecker::Sweep() {
   }
 }
 
+void ModelChecker::CheckEnd() {
+  Sweep();
+  const std::string difference = model_.Compare(*world_.ghost.image());
+  KVORUM_CHECK(difference.empty(), "invariant 43 ModelAgrees: in the end: {}", difference);
+}
+
 void ModelChecker::Take(const GhostBatch& batch) {
   const v1::CompletedRequestRecord* completed = nullptr;
   for (const v1::MetadataRecord& record : batch.records) {
@@ -70,12 +76,12 @@ void ModelChecker::Take(const GhostBatch& batch) {
         return operations_.at(id).completed_at.rbegin()->value() <
                record.expire_requests().below_offset();
       });
-    } else if (completed == nullptr) {
-      model_.ApplyForeign(record);
     }
   }
   if (completed != nullptr) {
     TakeOperation(batch, *completed);
+  } else {
+    model_.ApplyForeign(batch.records, batch.batch.base_offset);
   }
 }
 
@@ -98,7 +104,7 @@ void ModelChecker::TakeOperation(const GhostBatch& batch,
   const std::optional<controller::CommandReply> reply =
       ParseReply(operation.command, completed.reply());
   KVORUM_CHECK(reply.has_value(), "the reply stored for request {} is malformed", id);
-  model_.Apply(operation.command, *reply, batch.batch.base_offset);
+  model_.Apply(operation.command, *reply, batch.records, batch.batch.base_offset);
   ++carried_out_;
   const std::string difference = model_.Compare(*batch.image);
   KVORUM_CHECK(difference.empty(), "invariant 43 ModelAgrees: after request {} at {}: {}", id,

@@ -14,12 +14,13 @@
 namespace kvorum::sim {
 
 // What becomes of the operations of DomainClient: invariants 24 ExactlyOnce (an operation that was
-// sent however often is in the log once, and every answer to it is the first one) and 42
+// sent however often is in the log once, and every answer to it is the first one) and 43
 // ModelAgrees (the committed operations, replayed in their order on a model of maps, give what the
 // image says, after each of them). Owned by the simulation.
 class ModelChecker {
  public:
-  explicit ModelChecker(World& world) : world_(world) {}
+  explicit ModelChecker(World& world)
+      : world_(world), model_(world.log, !world.options.workload.large_commands) {}
 
   // Before the first attempt.
   void OnSent(const Uuid& id, const controller::Command& command);
@@ -30,6 +31,8 @@ class ModelChecker {
   void OnRefused(const Uuid& id);
   // Takes in what was committed since the last call.
   void Sweep();
+  // The same, and compares the whole with what all of it made.
+  void CheckEnd();
 
   const ReferenceModel& model() const { return model_; }
   size_t carried_out() const { return carried_out_; }

@@ -34,9 +34,7 @@ std::string JoinList(const std::vector<std::string>& items) {
   return text;
 }
 
-void Require(bool holds, const std::string& what) {
-  KVORUM_CHECK(holds, "invariant 43 ModelAgrees: {}", what);
-}
+constexpr auto& Require = RequireModel;
 
 bool IsOk(const v1::ItemStatus& status) { return status.code() == 0; }
 
@@ -62,7 +60,11 @@ class ReferenceModel::Applier {
               fmt::format("{} was changed at {} and written all the same", request.key(),
                           last == model_.entry_changes_.end() ? -1 : last->second.value()));
     }
-    model_.entries_[name] = {request.value(), response.version(), request.has_owner()};
+    Entry& entry = model_.entries_[name] = {request.value(), response.version()};
+    if (request.has_owner()) {
+      entry.owner = request.owner().broker_id();
+      entry.owner_epoch = request.owner().broker_epoch();
+    }
     model_.entry_changes_[name] = Offset(response.version());
   }
 
@@ -83,10 +85,7 @@ class ReferenceModel::Applier {
       if (!IsOk(response.results(i).status())) {
         continue;
       }
-      Require(!model_.topics_.contains(topic.name()),
-              fmt::format("topic {} was created twice", topic.name()));
-      model_.topics_[topic.name()] = {response.results(i).topic_id(),
-                                      response.results(i).partition_count()};
+      model_.cluster_.CreateTopic(response.results(i));
       for (const v1::TopicConfig& config : topic.configs()) {
         model_.configs_[{v1::CONFIG_RESOURCE_TYPE_TOPIC, topic.name()}][config.name()] =
             config.value();
@@ -97,8 +96,7 @@ class ReferenceModel::Applier {
   void Do(const v1::DeleteTopicsRequest& request, const v1::DeleteTopicsResponse& response) {
     for (int i = 0; i < request.topics_size(); ++i) {
       if (IsOk(response.results(i).status())) {
-        Require(model_.topics_.erase(request.topics(i).name()) == 1,
-                fmt::format("topic {} was deleted and did not exist", request.topics(i).name()));
+        model_.cluster_.RemoveTopic(request.topics(i).name());
         model_.configs_.erase({v1::CONFIG_RESOURCE_TYPE_TOPIC, request.topics(i).name()});
       }
     }
@@ -108,15 +106,13 @@ class ReferenceModel::Applier {
           const v1::CreatePartitionsResponse& response) {
     for (int i = 0; i < request.topics_size(); ++i) {
       if (IsOk(response.results(i).status())) {
-        Topic& topic = model_.topics_.at(request.topics(i).name());
-        Require(request.topics(i).new_partition_count() > topic.partitions,
-                fmt::format("topic {} shrank", request.topics(i).name()));
-        topic.partitions = request.topics(i).new_partition_count();
+        model_.cluster_.Grow(request.topics(i), response.results(i));
       }
     }
   }
 
   void Do(const v1::AlterConfigsRequest& request, const v1::AlterConfigsResponse& response) {
+    const std::map<std::string, size_t> min_insync = model_.cluster_.MinInsync();
     for (int i = 0; i < request.resources_size(); ++i) {
       if (!IsOk(response.results(i).status())) {
         continue;
@@ -127,6 +123,7 @@ class ReferenceModel::Applier {
         Alter(operation, configs);
       }
     }
+    model_.cluster_.ClearEligible(min_insync, model_.cluster_.MinInsync());
   }
 
   void Do(const v1::AlterClientQuotasRequest& request,
@@ -211,17 +208,33 @@ class ReferenceModel::Applier {
     model_.next_producer_id_ += kProducerIdBlock;
   }
 
-  void Do(const v1::DrainBrokerRequest& request, const v1::DrainBrokerResponse&) {
-    model_.drained_.insert(request.broker_id());
+  void Do(const v1::DrainBrokerRequest& request, const v1::DrainBrokerResponse& response) {
+    model_.cluster_.Drain(request.broker_id(), response);
   }
   void Do(const v1::UndrainBrokerRequest& request, const v1::UndrainBrokerResponse&) {
-    model_.drained_.erase(request.broker_id());
+    model_.cluster_.Undrain(request.broker_id());
+  }
+  void Do(const v1::UnregisterBrokerRequest& request, const v1::UnregisterBrokerResponse&) {
+    model_.cluster_.Unregister(request.broker_id());
+    std::erase_if(model_.entries_,
+                  [&](const auto& entry) { return entry.second.owner == request.broker_id(); });
+  }
+  void Do(const v1::ElectLeadersRequest& request, const v1::ElectLeadersResponse& response) {
+    model_.cluster_.Elect(request, response);
+  }
+  void Do(const v1::AlterPartitionReassignmentsRequest& request,
+          const v1::AlterPartitionReassignmentsResponse& response) {
+    model_.cluster_.Move(request, response);
   }
 
-  // Leaders and replicas are for other checkers: ClientChecker holds each result against the log.
-  void Do(const v1::ElectLeadersRequest&, const v1::ElectLeadersResponse&) {}
-  void Do(const v1::AlterPartitionReassignmentsRequest&,
-          const v1::AlterPartitionReassignmentsResponse&) {}
+  void Do(const v1::UpdateFeaturesRequest& request, const v1::UpdateFeaturesResponse& response) {
+    for (const auto& result : response.results()) {
+      Require(IsOk(result.status()), "a part of an update of features was refused");
+    }
+    model_.cluster_.UpdateFeatures(request);
+    Require(model_.cluster_.metadata_level() > 1 || model_.IsPlain(),
+            "a downgrade of metadata.version lost something");
+  }
 
   void Do(const v1::CommitRequest& request, const v1::CommitResponse& response) {
     Require(request.operations_size() == response.results_size(),
@@ -287,9 +300,15 @@ class ReferenceModel::Applier {
         return Do(operation.drain_broker(), result.drain_broker());
       case Case::kUndrainBroker:
         return Do(operation.undrain_broker(), result.undrain_broker());
+      case Case::kUnregisterBroker:
+        return Do(operation.unregister_broker(), result.unregister_broker());
+      case Case::kUpdateFeatures:
+        return Do(operation.update_features(), result.update_features());
       case Case::kElectLeaders:
+        return Do(operation.elect_leaders(), result.elect_leaders());
       case Case::kAlterPartitionReassignments:
-        return;
+        return Do(operation.alter_partition_reassignments(),
+                  result.alter_partition_reassignments());
       default:
         KVORUM_CHECK(false, "no model of {}", operation.ShortDebugString());
     }
@@ -300,7 +319,10 @@ class ReferenceModel::Applier {
 };
 
 void ReferenceModel::Apply(const controller::Command& command,
-                           const controller::CommandReply& reply, Offset from) {
+                           const controller::CommandReply& reply,
+                           const std::vector<v1::MetadataRecord>& records, Offset from) {
+  RequireLevels(records);
+  cluster_.BeginCommit(records, std::holds_alternative<v1::CommitRequest>(command));
   std::visit(
       [&](const auto& request) {
         using Response = std::decay_t<
@@ -308,6 +330,15 @@ void ReferenceModel::Apply(const controller::Command& command,
         Applier(*this, from).Do(request, std::get<Response>(reply));
       },
       command);
+  cluster_.EndCommit();
+}
+
+void ReferenceModel::ApplyForeign(const std::vector<v1::MetadataRecord>& records, Offset from) {
+  RequireLevels(records);
+  for (const v1::MetadataRecord& record : records) {
+    ApplyForeign(record);
+  }
+  cluster_.ApplyForeign(records, from);
 }
 
 void ReferenceModel::ApplyForeign(const v1::MetadataRecord& record) {
@@ -315,22 +346,21 @@ void ReferenceModel::ApplyForeign(const v1::MetadataRecord& record) {
     const EntryName name(record.remove_entry().namespace_(), record.remove_entry().key());
     const auto found = entries_.find(name);
     if (found != entries_.end()) {
-      Require(found->second.is_owned, fmt::format("{} is nobody's and was removed", name.second));
+      Require(found->second.owner != -1,
+              fmt::format("{} is nobody's and was removed", name.second));
       entries_.erase(found);
     }
-  } else if (record.has_unregister_broker()) {
-    drained_.erase(record.unregister_broker().broker_id());
-  } else {
-    const bool is_ours =
-        record.has_config() || record.has_remove_config() || record.has_client_quota() ||
-        record.has_remove_client_quota() || record.has_access_control_entry() ||
-        record.has_remove_access_control_entry() || record.has_user_scram_credential() ||
-        record.has_remove_user_scram_credential() || record.has_producer_ids() ||
-        (record.has_topic() && IsOwnTopic(record.topic().name())) ||
-        (record.has_remove_topic() && IsOwnTopic(record.remove_topic().name())) ||
-        (record.has_entry() && IsOwnKey(record.entry().key()));
-    Require(!is_ours, "nobody asked for " + record.ShortDebugString());
+    return;
   }
+  const bool is_ours =
+      record.has_config() || record.has_remove_config() || record.has_client_quota() ||
+      record.has_remove_client_quota() || record.has_access_control_entry() ||
+      record.has_remove_access_control_entry() || record.has_user_scram_credential() ||
+      record.has_remove_user_scram_credential() || record.has_producer_ids() ||
+      (record.has_topic() && IsOwnTopic(record.topic().name())) ||
+      (record.has_remove_topic() && IsOwnTopic(record.remove_topic().name())) ||
+      (record.has_entry() && IsOwnKey(record.entry().key()));
+  Require(!is_ours, "nobody asked for " + record.ShortDebugString());
 }
 
 int64_t ReferenceModel::VersionOf(const std::string& name_space, const std::string& key) const {

@@ -6,10 +6,13 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "server/base/ids.h"
 #include "server/controller/commands.h"
 #include "server/metadata/metadata_image.h"
+#include "tests/sim/checkers/reference_cluster.h"
+#include "tests/sim/event_log.h"
 
 namespace kvorum::sim {
 
@@ -17,22 +20,28 @@ namespace kvorum::sim {
 // anybody can follow: no code of the product but its messages. Operations are applied in the order
 // of the committed log, each with the reply that was stored beside it; an operation that the reply
 // says was carried out must also have been possible. What others do to the same things (sessions
-// that end, brokers that come and go) is applied as the facts that the log holds. Owned by
+// that end, brokers that come and go) is applied as the facts that the log holds, and so is who
+// leads which partition: ReferenceCluster has the rules that such facts obey. Owned by
 // ModelChecker.
 class ReferenceModel {
  public:
-  // `command` was committed and answered with `reply`; its first record is at `from`.
-  void Apply(const controller::Command& command, const controller::CommandReply& reply,
-             Offset from);
+  ReferenceModel(EventLog& log, bool follows_partitions)
+      : cluster_(configs_, log, follows_partitions) {}
+  ReferenceModel(const ReferenceModel&) = delete;
+  ReferenceModel& operator=(const ReferenceModel&) = delete;
 
-  // A committed record that belongs to no operation of DomainClient.
-  void ApplyForeign(const v1::MetadataRecord& record);
+  // `command` was committed by `records`, the first at `from`, and answered with `reply`.
+  void Apply(const controller::Command& command, const controller::CommandReply& reply,
+             const std::vector<v1::MetadataRecord>& records, Offset from);
+
+  // Committed records, the first at `from`, that belong to no operation of DomainClient.
+  void ApplyForeign(const std::vector<v1::MetadataRecord>& records, Offset from);
 
   // The first difference to `image`, in words; empty: they are the same in all that this model
   // knows.
   std::string Compare(const MetadataImage& image) const;
 
-  // What DomainClient owns: topics and entries by these names, and all of the other domains.
+  // What DomainClient owns: topics and entries by these names, and settings of all kinds.
   static bool IsOwnTopic(const std::string& name) { return name.starts_with("model-"); }
   static bool IsOwnKey(const std::string& key) { return key.starts_with("model/"); }
 
@@ -44,14 +53,10 @@ class ReferenceModel {
   struct Entry {
     std::string value;
     int64_t version = 0;
-    bool is_owned = false;
-  };
-  struct Topic {
-    std::string id;
-    int32_t partitions = 0;
+    int32_t owner = -1;  // a broker, of that epoch
+    int64_t owner_epoch = 0;
   };
   using EntryName = std::pair<std::string, std::string>;
-  using ResourceName = std::pair<int, std::string>;  // its type and name
 
   // Equal entities (bindings) have equal texts.
   static std::string TextOf(const google::protobuf::RepeatedPtrField<v1::QuotaEntity>& entity);
@@ -61,17 +66,21 @@ class ReferenceModel {
   std::string CompareConfigs(const MetadataImage& image) const;
   std::string CompareQuotas(const MetadataImage& image) const;
   std::string CompareAccess(const MetadataImage& image) const;
-  std::string CompareTopics(const MetadataImage& image) const;
-  std::string CompareBrokers(const MetadataImage& image) const;
+  std::string CompareProducerIds(const MetadataImage& image) const;
+
+  void ApplyForeign(const v1::MetadataRecord& record);
+  // Nothing is written that the finalized metadata.version, or that of a record before, has not.
+  void RequireLevels(const std::vector<v1::MetadataRecord>& records) const;
+  // What the first level does not have is not there.
+  bool IsPlain() const;
 
   std::map<EntryName, Entry> entries_;
   std::map<EntryName, Offset> entry_changes_;  // the last write, deletions too
-  std::map<ResourceName, std::map<std::string, std::string>> configs_;
+  ReferenceCluster::Configs configs_;
+  ReferenceCluster cluster_;
   std::map<std::string, std::map<std::string, double>> quotas_;  // by the entity's text
   std::map<std::string, std::string> acls_;                      // binding's text to id
   std::map<std::pair<std::string, int>, int> credentials_;       // user and mechanism to iterations
-  std::map<std::string, Topic> topics_;
-  std::set<int32_t> drained_;
   int64_t next_producer_id_ = 0;
 };
 

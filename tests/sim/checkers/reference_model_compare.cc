@@ -1,6 +1,7 @@
-// The half of ReferenceModel that holds it against an image.
+// The half of ReferenceModel that holds it against an image, and records against levels.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -29,6 +30,29 @@ std::string FirstDifference(const Map& expected, const Map& actual, const std::s
   return "";
 }
 
+std::string EntryText(const std::string& value, int64_t version, int32_t owner,
+                      int64_t owner_epoch) {
+  return fmt::format("{} of version {}, owned by {}/{}", value, version, owner, owner_epoch);
+}
+
+// The level of metadata.version that knows `record`.
+int32_t LevelOf(const v1::MetadataRecord& record) {
+  if (record.has_write_reason()) {
+    return 3;
+  }
+  const bool is_metadata_level =
+      record.has_feature_level() && record.feature_level().name() == "metadata.version";
+  const bool is_setting =
+      record.has_config() || record.has_remove_config() || record.has_client_quota() ||
+      record.has_remove_client_quota() || record.has_access_control_entry() ||
+      record.has_remove_access_control_entry() || record.has_user_scram_credential() ||
+      record.has_remove_user_scram_credential() || record.has_producer_ids() ||
+      (record.has_feature_level() && !is_metadata_level) ||
+      !record.register_broker().features().empty() || !record.entry().namespace_().empty() ||
+      record.entry().has_owner() || !record.remove_entry().namespace_().empty();
+  return is_setting ? 2 : 1;
+}
+
 }  // namespace
 
 std::string ReferenceModel::TextOf(
@@ -54,15 +78,18 @@ std::string ReferenceModel::TextOf(const v1::AclBinding& binding) {
 std::string ReferenceModel::CompareEntries(const MetadataImage& image) const {
   std::map<std::string, std::string> expected;
   for (const auto& [name, entry] : entries_) {
-    expected[name.first + ":" + name.second] = fmt::format(
-        "{} of version {}{}", entry.value, entry.version, entry.is_owned ? " owned" : "");
+    if (entry.owner != -1 && !cluster_.HasSession(entry.owner, entry.owner_epoch)) {
+      return fmt::format("entry {} outlives the session of broker {}", name.second, entry.owner);
+    }
+    expected[name.first + ":" + name.second] =
+        EntryText(entry.value, entry.version, entry.owner, entry.owner_epoch);
   }
   std::map<std::string, std::string> actual;
   for (const auto& [key, record] : image.entries().entries) {
     if (IsOwnKey(std::string(key.key))) {
-      actual[std::string(key.name_space) + ":" + std::string(key.key)] =
-          fmt::format("{} of version {}{}", record->value(), record->version(),
-                      record->has_owner() ? " owned" : "");
+      actual[std::string(key.name_space) + ":" + std::string(key.key)] = EntryText(
+          record->value(), record->version(),
+          record->has_owner() ? record->owner().broker_id() : -1, record->owner().broker_epoch());
     }
   }
   return FirstDifference(expected, actual, "entry");
@@ -118,41 +145,44 @@ std::string ReferenceModel::CompareAccess(const MetadataImage& image) const {
   return FirstDifference(expected, actual, "credential");
 }
 
-std::string ReferenceModel::CompareTopics(const MetadataImage& image) const {
-  std::map<std::string, std::string> expected;
-  for (const auto& [name, topic] : topics_) {
-    expected[name] = fmt::format("{} of {}", topic.id, topic.partitions);
-  }
-  std::map<std::string, std::string> actual;
-  for (const auto& [id, topic] : image.topics().by_id) {
-    if (IsOwnTopic(*topic.name)) {
-      actual[*topic.name] = fmt::format("{} of {}", id.ToString(), topic.partition_count());
-    }
-  }
-  return FirstDifference(expected, actual, "topic");
-}
-
-std::string ReferenceModel::CompareBrokers(const MetadataImage& image) const {
-  for (const auto& [id, broker] : image.brokers().brokers) {
-    if (broker->is_drained != drained_.contains(id.value())) {
-      return fmt::format("broker {} is {}drained", id, broker->is_drained ? "" : "not ");
-    }
-  }
+std::string ReferenceModel::CompareProducerIds(const MetadataImage& image) const {
   const int64_t next = image.producer_ids().next_producer_id();
   return next == next_producer_id_
              ? ""
              : fmt::format("the next producer id is {}, expected {}", next, next_producer_id_);
 }
 
+void ReferenceModel::RequireLevels(const std::vector<v1::MetadataRecord>& records) const {
+  int32_t level = cluster_.metadata_level();
+  for (const v1::MetadataRecord& record : records) {
+    if (record.has_feature_level() && record.feature_level().name() == "metadata.version") {
+      level = record.feature_level().level();
+    }
+    RequireModel(LevelOf(record) <= level,
+                 fmt::format("level {} does not have {}", level, record.ShortDebugString()));
+  }
+}
+
+bool ReferenceModel::IsPlain() const {
+  const bool has_configs = std::any_of(configs_.begin(), configs_.end(), [](const auto& resource) {
+    return !resource.second.empty();
+  });
+  return !has_configs && quotas_.empty() && acls_.empty() && credentials_.empty() &&
+         next_producer_id_ == 0 && !cluster_.HasFeatures() &&
+         std::all_of(entries_.begin(), entries_.end(), [](const auto& entry) {
+           return entry.first.first.empty() && entry.second.owner == -1;
+         });
+}
+
 std::string ReferenceModel::Compare(const MetadataImage& image) const {
   for (const auto compare : {&ReferenceModel::CompareEntries, &ReferenceModel::CompareConfigs,
                              &ReferenceModel::CompareQuotas, &ReferenceModel::CompareAccess,
-                             &ReferenceModel::CompareTopics, &ReferenceModel::CompareBrokers}) {
+                             &ReferenceModel::CompareProducerIds}) {
     if (std::string difference = (this->*compare)(image); !difference.empty()) {
       return difference;
     }
   }
-  return "";
+  return cluster_.Compare(image);
 }
 
 }  // namespace kvorum::sim
