@@ -125,6 +125,10 @@ void Daemon::Observers::OnActiveController(Epoch epoch, bool active) {
 
 void Daemon::Observers::OnReadiness(bool is_ready) { health_.OnReadiness(is_ready); }
 
+void Daemon::Observers::OnSnapshotDamaged(const SnapshotId& id, const absl::Status& status) {
+  log_.OnSnapshotDamaged(id, status);
+}
+
 void Daemon::Observers::OnPropagated(Duration elapsed) { log_.OnPropagated(elapsed); }
 
 Daemon::Daemon(ServerConfig config, MetaProperties properties)

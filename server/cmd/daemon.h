@@ -56,6 +56,7 @@ class Daemon {
     void OnLeadership(const raft::LeadershipChange& change) override;
     void OnActiveController(Epoch epoch, bool active) override;
     void OnReadiness(bool is_ready) override;
+    void OnSnapshotDamaged(const SnapshotId& id, const absl::Status& status) override;
     void OnPropagated(Duration elapsed) override;
 
    private:

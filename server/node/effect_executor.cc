@@ -135,21 +135,24 @@ void EffectExecutor::FillFromSnapshot(raft::SendReply reply) {
   const raft::SnapshotChunkRead read = *reply.chunk_read;
   auto shared = std::make_shared<raft::SendReply>(std::move(reply));
   ports_.storage.ReadSnapshotChunk(
-      read.id, read.index, [this, shared](absl::StatusOr<std::string> chunk) {
-        ports_.host.Post([this, shared, chunk = std::move(chunk)](Now) mutable {
+      read.id, read.index, [this, shared, id = read.id](absl::StatusOr<std::string> chunk) {
+        ports_.host.Post([this, shared, id, chunk = std::move(chunk)](Now now) mutable {
           if (failed_) {
             return;
           }
           auto& answer = std::get<raft::FetchSnapshotResponse>(shared->response);
           if (chunk.ok()) {
             answer.chunk = *std::move(chunk);
-          } else if (absl::IsNotFound(chunk.status())) {
-            answer.header.error = raft::RaftError::kSnapshotNotFound;  // forgotten meanwhile
+          } else if (absl::IsNotFound(chunk.status()) || absl::IsDataLoss(chunk.status())) {
+            answer.header.error = raft::RaftError::kSnapshotNotFound;  // forgotten, or no use
           } else {
             Fail(chunk.status());
             return;
           }
           Finish(shared->token, std::move(shared->response));
+          if (absl::IsDataLoss(chunk.status())) {
+            ports_.target.OnSnapshotDamaged(now, id, chunk.status());
+          }
         });
       });
 }

@@ -24,6 +24,8 @@ class EffectTarget {
   virtual void OnLeadership(Now now, const raft::LeadershipChange& change) = 0;
   // Raft replaced the log by this snapshot, which is frozen.
   virtual void OnInstalled(const SnapshotManifest& manifest) = 0;
+  // A chunk that a replica asked for can't be read any more: nobody is sent this snapshot again.
+  virtual void OnSnapshotDamaged(Now now, const SnapshotId& id, const absl::Status& status) = 0;
   // Something of raft's own was carried out.
   virtual void OnDone(Now now, raft::Event event) = 0;
 };

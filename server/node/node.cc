@@ -78,6 +78,11 @@ class Node::Target : public EffectTarget {
     node_.MaybeMakeSnapshot(now);
   }
   void OnInstalled(const SnapshotManifest& manifest) override { node_.snapshots_.Load(manifest); }
+  void OnSnapshotDamaged(Now now, const SnapshotId& id, const absl::Status& status) override {
+    node_.ports_.observer.OnSnapshotDamaged(id, status);
+    node_.snapshots_.OnDamaged(id);
+    node_.MaybeMakeSnapshot(now);
+  }
   void OnDone(Now now, raft::Event event) override { node_.Step(now, std::move(event)); }
   void OnHighWatermark(Now now) override { node_.ApplyCommitted(now); }
   void OnReadConfirmed(Now now, const raft::ReadConfirmed& read) override {

@@ -67,6 +67,8 @@ class NodeObserver {
   // This node began or ceased to be of use to clients: it has caught up once, and leads or hears
   // its leader.
   virtual void OnReadiness(bool is_ready) = 0;
+  // A frozen snapshot can't be read any more. The node goes on, and puts a new one in its place.
+  virtual void OnSnapshotDamaged(const SnapshotId&, const absl::Status&) {}
   // Every broker that serves has applied a commit of this active controller, so long after it. A
   // sample: one commit is followed at a time.
   virtual void OnPropagated(Duration) {}

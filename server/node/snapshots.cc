@@ -105,11 +105,13 @@ Offset Snapshots::newest_end() const {
   return snapshots.empty() ? Offset(0) : snapshots.back().id.offset;
 }
 
-TimePoint Snapshots::NextDeadline() const {
+TimePoint Snapshots::DueAt() const {
   const bool is_waiting =
       !is_making_ && !is_held_up_ && !is_loading() && applied_bytes_ > snapshot_bytes_;
   return is_waiting && last_made_ != kNever ? last_made_ + config_.max_interval : kNever;
 }
+
+TimePoint Snapshots::NextDeadline() const { return std::min(DueAt(), lease_end_); }
 
 void Snapshots::MaybeMake(Now now, const std::shared_ptr<const MetadataImage>& image,
                           uint64_t chain_hash) {
@@ -117,19 +119,40 @@ void Snapshots::MaybeMake(Now now, const std::shared_ptr<const MetadataImage>& i
   if (last_made_ == kNever && bytes > 0) {
     last_made_ = now.now;
   }
+  if (now.now >= lease_end_) {
+    MoveLogStart(now);
+  }
   is_held_up_ = false;
-  const bool is_due = bytes >= config_.max_log_bytes || (bytes > 0 && now.now >= NextDeadline());
-  if (is_due && !is_making_) {
+  const bool is_due =
+      bytes >= config_.max_log_bytes || (bytes > 0 && now.now >= DueAt()) || is_newest_damaged();
+  // While the oldest can't go because it is copied, there is no room for another.
+  const bool is_full = lease_end_ != kNever && !is_newest_damaged() &&
+                       ports_.core.snapshots().size() >= config_.max_kept;
+  if (is_due && !is_making_ && !is_full) {
     Start(now, image, chain_hash);
   }
   is_held_up_ = is_due && !is_making_;
 }
+
+void Snapshots::OnDamaged(const SnapshotId& id) {
+  damaged_end_ = std::max(damaged_end_.value_or(id.offset), id.offset);
+  lease_end_ = TimePoint();  // look at once what can go
+}
+
+bool Snapshots::is_newest_damaged() const { return damaged_end_ >= newest_end(); }
 
 void Snapshots::Make(Now now, const std::shared_ptr<const MetadataImage>& image,
                      uint64_t chain_hash, Done done) {
   const auto& snapshots = ports_.core.snapshots();
   if (!snapshots.empty() && snapshots.back().id.offset >= image->provenance().end_offset) {
     done(snapshots.back());
+    return;
+  }
+  if (snapshots.size() + 1 >= kMaxFrozenSnapshots) {
+    done(MakeError(ErrorReason::kClassShed,
+                   fmt::format("this controller keeps {} snapshots because a replica copies {}; "
+                               "try again when it has it",
+                               snapshots.size(), snapshots.front().id)));
     return;
   }
   if (!is_making_) {
@@ -201,7 +224,24 @@ int64_t Snapshots::LogBytesSince(Offset offset) const {
 }
 
 void Snapshots::MoveLogStart(Now now) {
+  lease_end_ = kNever;
   const std::vector<SnapshotManifest>& snapshots = ports_.core.snapshots();
+  if (snapshots.empty() || is_newest_damaged()) {
+    return;  // those before it may be good
+  }
+  const size_t kept_from = FirstKept(now, snapshots);
+  if (kept_from == 0 || KVORUM_MUTANT(RetentionNever)) {
+    return;
+  }
+  const Offset start = snapshots[kept_from].id.offset;
+  if (damaged_end_ < start) {
+    damaged_end_.reset();
+  }
+  bytes_below_.erase(bytes_below_.begin(), bytes_below_.lower_bound(start));
+  ports_.owner.StepRaft(now, raft::MoveLogStart{start});
+}
+
+size_t Snapshots::FirstKept(Now now, const std::vector<SnapshotManifest>& snapshots) {
   int64_t bytes = 0;
   for (const SnapshotManifest& snapshot : snapshots) {
     bytes += snapshot.size_bytes;
@@ -209,25 +249,29 @@ void Snapshots::MoveLogStart(Now now) {
   const int64_t oldest_ms =
       now.wall_ms -
       std::chrono::duration_cast<std::chrono::milliseconds>(config_.retention_age).count();
-  size_t kept_from = 0;
+  const std::optional<raft::SnapshotLease> lease = ports_.core.oldest_snapshot_lease(now.now);
+  size_t first = 0;
   // consensus.md §3.7: never without a snapshot, and the log begins where the oldest one ends.
-  while (snapshots.size() - kept_from >= 2) {
-    const SnapshotManifest& oldest = snapshots[kept_from];
+  for (; snapshots.size() - first >= 2; ++first) {
+    const SnapshotManifest& oldest = snapshots[first];
     const int64_t log_bytes =
-        LogBytesSince(kept_from == 0 ? ports_.core.log_start_offset() : oldest.id.offset);
-    if (snapshots.size() - kept_from <= config_.max_kept &&
-        bytes + log_bytes <= config_.retention_bytes && oldest.last_append_time_ms >= oldest_ms) {
+        LogBytesSince(first == 0 ? ports_.core.log_start_offset() : oldest.id.offset);
+    const bool fits = snapshots.size() - first <= config_.max_kept &&
+                      bytes + log_bytes <= config_.retention_bytes &&
+                      oldest.last_append_time_ms >= oldest_ms;
+    bytes -= oldest.size_bytes;
+    if (damaged_end_ >= oldest.id.offset) {
+      continue;
+    }
+    if (fits) {
       break;
     }
-    bytes -= oldest.size_bytes;
-    ++kept_from;
+    if (lease.has_value() && oldest.id.offset >= lease->id.offset && !KVORUM_MUTANT(LeaseIgnored)) {
+      lease_end_ = lease->until;
+      break;
+    }
   }
-  if (kept_from == 0 || KVORUM_MUTANT(RetentionNever)) {
-    return;
-  }
-  const Offset start = snapshots[kept_from].id.offset;
-  bytes_below_.erase(bytes_below_.begin(), bytes_below_.lower_bound(start));
-  ports_.owner.StepRaft(now, raft::MoveLogStart{start});
+  return first;
 }
 
 }  // namespace kvorum

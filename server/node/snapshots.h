@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,10 @@ class Snapshots {
   // One now, whatever the policy says; the newest if nothing was applied since.
   void Make(Now now, const std::shared_ptr<const MetadataImage>& image, uint64_t chain_hash,
             Done done);
+  // It was found damaged (reliability.md §6.4). The image is whole, so another is made as soon as
+  // something is applied that this one does not hold; then it goes, whatever retention says. Until
+  // then it can't be loaded either: a restart would stop with CORRUPT_LOG.
+  void OnDamaged(const SnapshotId& id);
   bool is_making() const { return is_making_; }
   // The node stops: who waits for one is told so.
   void FailWaiting(const absl::Status& status);
@@ -79,9 +84,13 @@ class Snapshots {
 
   void Start(Now now, const std::shared_ptr<const MetadataImage>& image, uint64_t chain_hash);
   void OnMade(Now now, int64_t applied_bytes, absl::StatusOr<SnapshotManifest> made);
+  TimePoint DueAt() const;
   void MoveLogStart(Now now);
+  // Index of the oldest one that stays; sets lease_end_.
+  size_t FirstKept(Now now, const std::vector<SnapshotManifest>& snapshots);
   int64_t LogBytesSince(Offset offset) const;
   Offset newest_end() const;
+  bool is_newest_damaged() const;
 
   SnapshotConfig config_;
   Ports ports_;
@@ -94,6 +103,9 @@ class Snapshots {
   int64_t snapshot_bytes_ = 0;             // of those, contained in the newest snapshot
   std::map<Offset, int64_t> bytes_below_;  // of those, below each snapshot made here
   TimePoint last_made_ = kNever;           // kNever: nothing was applied yet
+  std::optional<Offset> damaged_end_;      // of the newest snapshot that was found damaged
+  // Something that retention wants to remove is copied by a replica, until then if it stops.
+  TimePoint lease_end_ = kNever;
 };
 
 }  // namespace kvorum

@@ -88,4 +88,9 @@ void RaftObserver::OnActiveController(Epoch epoch, bool active) {
           active ? "is the active controller" : "is no longer the active controller");
 }
 
+void RaftObserver::OnSnapshotDamaged(const SnapshotId& id, const absl::Status& status) {
+  LogError("snapshots", "node={} snapshot {} is damaged and will be replaced; check this disk: {}",
+           self_, id, status.ToString());
+}
+
 }  // namespace kvorum

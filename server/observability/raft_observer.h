@@ -15,6 +15,7 @@ class RaftObserver : public NodeObserver {
   void OnLeadership(const raft::LeadershipChange& change) override;
   void OnActiveController(Epoch epoch, bool active) override;
   void OnReadiness(bool) override {}
+  void OnSnapshotDamaged(const SnapshotId& id, const absl::Status& status) override;
   void OnPropagated(Duration elapsed) override { metrics_.ObservePropagation(elapsed); }
 
  private:

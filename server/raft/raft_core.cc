@@ -241,6 +241,9 @@ bool RaftCore::is_transferring() const { return is_leader() && state_->transfer.
 
 const VoterSet& RaftCore::voters() const { return Voters(*state_); }
 const std::vector<SnapshotManifest>& RaftCore::snapshots() const { return state_->snapshots; }
+std::optional<SnapshotLease> RaftCore::oldest_snapshot_lease(TimePoint now) const {
+  return OldestSnapshotLease(*state_, now);
+}
 bool RaftCore::is_quarantined() const { return state_->is_quarantined; }
 bool RaftCore::is_shut_down() const { return IsShutDown(*state_); }
 

@@ -10,6 +10,7 @@
 #include "server/raft/control_record.h"
 #include "server/raft/effects.h"
 #include "server/raft/events.h"
+#include "server/raft/replica_progress.h"
 #include "server/raft/voter_set.h"
 #include "storage/types/recovered_state.h"
 
@@ -119,6 +120,8 @@ class RaftCore {
   const VoterSet& voters() const;
   // Frozen ones, oldest first; the log starts at the first if it does not start at 0.
   const std::vector<SnapshotManifest>& snapshots() const;
+  // The oldest one that a replica copies from this leader: the log should not start beyond it.
+  std::optional<SnapshotLease> oldest_snapshot_lease(TimePoint now) const;
   // True: the disk lost something, so this replica casts no vote and acknowledges nothing until it
   // has fetched all of it again.
   bool is_quarantined() const;

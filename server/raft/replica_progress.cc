@@ -20,4 +20,11 @@ void ReplicaProgress::OnFetch(TimePoint now, Offset fetch_offset, Offset leader_
   leader_end_at_last_fetch_ = leader_end;
 }
 
+void ReplicaProgress::OnSnapshotFetch(const SnapshotId& id, int64_t position, TimePoint until) {
+  if (!snapshot_lease_.has_value() || snapshot_lease_->id != id ||
+      position > snapshot_lease_->position) {
+    snapshot_lease_ = SnapshotLease{.id = id, .position = position, .until = until};
+  }
+}
+
 }  // namespace kvorum::raft

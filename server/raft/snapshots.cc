@@ -93,6 +93,10 @@ void OnFetchSnapshotRequest(RaftState& state, RequestToken token,
   // Of a voter this is contact for check-quorum; it acknowledges nothing (consensus.md §2.5).
   if (ReplicaProgress* progress = ProgressOf(state, replica); progress != nullptr) {
     progress->OnContact(state.now.now, 0);
+    // A follower without news for a fetch timeout gives its copy up; what it asked for before that
+    // may come late.
+    progress->OnSnapshotFetch(request.snapshot_id, request.position,
+                              state.now.now + 2 * state.config.fetch_timeout);
   }
   FetchSnapshotResponse response;
   response.header = MakeResponseHeader(state, RaftError::kNone);
@@ -103,6 +107,20 @@ void OnFetchSnapshotRequest(RaftState& state, RequestToken token,
   } else {
     ReplyWithChunk(state, token, std::move(response), {request.snapshot_id, request.position});
   }
+}
+
+std::optional<SnapshotLease> OldestSnapshotLease(const RaftState& state, TimePoint now) {
+  std::optional<SnapshotLease> oldest;
+  if (const auto* leader = std::get_if<Leader>(&state.role)) {
+    for (const auto& [key, progress] : leader->progress) {
+      const std::optional<SnapshotLease>& lease = progress.snapshot_lease();
+      if (lease.has_value() && lease->until > now &&
+          (!oldest.has_value() || lease->id.offset < oldest->id.offset)) {
+        oldest = lease;
+      }
+    }
+  }
+  return oldest;
 }
 
 void BeginSnapshotCopy(RaftState& state, NodeId from, const SnapshotId& id) {

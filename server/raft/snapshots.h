@@ -12,6 +12,9 @@ namespace kvorum::raft {
 void OnFetchSnapshotRequest(RaftState& state, RequestToken token,
                             const FetchSnapshotRequest& request);
 
+// What the replica furthest behind copies of this leader's snapshots, if one does.
+std::optional<SnapshotLease> OldestSnapshotLease(const RaftState& state, TimePoint now);
+
 // The follower's side. The leader's fetch answer named a snapshot: REQUIRES: Follower.
 void BeginSnapshotCopy(RaftState& state, NodeId from, const SnapshotId& id);
 void SendFetchSnapshot(RaftState& state, const Voter& to);

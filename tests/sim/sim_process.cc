@@ -19,6 +19,7 @@ NodeConfig MakeConfig(const World& world, const SimController& machine) {
   config.raft.cluster_id = options.cluster_id;
   config.raft.generation = world.generation;
   config.raft.self = machine.key();
+  config.raft.advertised_address = machine.address();
   config.raft.bootstrap_voters = world.bootstrap_voters;
   for (const auto& [id, other] : world.controllers) {
     config.raft.bootstrap_servers.push_back(other->address());
@@ -100,6 +101,13 @@ void SimProcess::OnStorageFailure(const absl::Status& status) {
       process->machine().Crash();
     }
   });
+}
+
+void SimProcess::OnSnapshotDamaged(const SnapshotId& id, const absl::Status& status) {
+  KVORUM_CHECK(machine_.damage().has_had_bad_chunk(),
+               "invariant 39 Quarantine: {} calls {} damaged, which is not: {}", id_, id,
+               Text(status));
+  world_.log.Hit(Mark::kDamagedSnapshotNotServed);
 }
 
 void SimProcess::OnRaftTrace(const raft::RaftTrace& trace) {

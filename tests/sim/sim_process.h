@@ -45,6 +45,7 @@ class SimProcess : public NodeHost, public NodeObserver, public PeerTransport {
   void OnLeadership(const raft::LeadershipChange& change) override;
   void OnActiveController(Epoch epoch, bool active) override;
   void OnReadiness(bool) override {}
+  void OnSnapshotDamaged(const SnapshotId& id, const absl::Status& status) override;
   // PeerTransport.
   void Send(raft::SendRequest request) override;
   bool SendReadBarrier(const raft::Voter& leader, v1::ReadBarrierRequest request,

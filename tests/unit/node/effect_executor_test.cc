@@ -80,6 +80,9 @@ class EffectExecutorTest : public testing::Test,
   void OnQuorumChangeDone(const raft::QuorumChangeDone&) override {
     seen.push_back("quorum change done");
   }
+  void OnSnapshotDamaged(Now, const SnapshotId& id, const absl::Status&) override {
+    seen.push_back(fmt::format("snapshot {} damaged", id));
+  }
   void OnDone(Now, raft::Event event) override {
     if (const auto* stored = std::get_if<raft::SnapshotChunkStored>(&event)) {
       seen.push_back(fmt::format("chunk {} stored", stored->index));
@@ -225,7 +228,9 @@ TEST_F(EffectExecutorTest, StoresFreezesAndForgetsSnapshots) {
 }
 
 TEST_F(EffectExecutorTest, FillsASnapshotAnswerOrSaysThatItIsGone) {
-  for (const bool exists : {true, false}) {
+  const absl::StatusOr<std::string> chunks[] = {std::string("bytes"), absl::NotFoundError("gone"),
+                                                absl::DataLossError("damaged")};
+  for (const absl::StatusOr<std::string>& chunk : chunks) {
     raft::RaftResponse got;
     raft::SendReply reply;
     reply.token = executor.AddRequest([&](raft::RaftResponse answer) { got = std::move(answer); });
@@ -234,13 +239,15 @@ TEST_F(EffectExecutorTest, FillsASnapshotAnswerOrSaysThatItIsGone) {
     raft::Effects effects;
     effects.replies.push_back(std::move(reply));
     executor.Run({}, std::move(effects));
-    chunk_done.back()(exists ? absl::StatusOr<std::string>("bytes") : absl::NotFoundError("gone"));
+    chunk_done.back()(chunk);
     RunTasks();
     const auto& answer = std::get<raft::FetchSnapshotResponse>(got);
-    EXPECT_EQ(answer.chunk, exists ? "bytes" : "");
+    EXPECT_EQ(answer.chunk, chunk.value_or(""));
     EXPECT_EQ(answer.header.error,
-              exists ? raft::RaftError::kNone : raft::RaftError::kSnapshotNotFound);
+              chunk.ok() ? raft::RaftError::kNone : raft::RaftError::kSnapshotNotFound);
+    EXPECT_EQ(TakeSeen().back() == "snapshot 4/1 damaged", absl::IsDataLoss(chunk.status()));
   }
+  EXPECT_FALSE(executor.failed());
 }
 
 TEST_F(EffectExecutorTest, InstallingForgetsTheRecentBatches) {

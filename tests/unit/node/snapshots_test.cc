@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -242,6 +243,86 @@ TEST_F(SnapshotsTest, NodeThatWasDownTooLongComesBackThroughASnapshot) {
   Put(leader, 3);
   cluster.RunUntil([&] { return AllEqual(); });
   EXPECT_TRUE(cluster.at(late).failures.empty());
+}
+
+// Each chunk takes the replica longer than the leader takes to make another snapshot: were the one
+// that it copies removed for a newer one, it would begin anew for ever.
+TEST_F(SnapshotsTest, OneThatAReplicaCopiesIsKeptUntilItHasIt) {
+  cluster.base_config.snapshots.max_log_bytes = 500;
+  cluster.base_config.snapshots.retention_bytes = 1000;
+  cluster.base_config.snapshots.max_kept = 2;
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  const int32_t late = leader % 3 + 1;
+  Put(leader, 2);
+  cluster.Kill(late);
+  Put(leader, 50);
+  cluster.Start(late);
+  cluster.at(late).disk_is_slow = true;
+  size_t most = 0;
+  for (int i = 0; i < 100 && core(late).log_start_offset() == Offset(0); ++i) {
+    Put(leader, 10);
+    most = std::max(most, core(leader).snapshots().size());
+    cluster.RunFor(milliseconds(100));
+    cluster.at(late).storage().CompleteNextRead();
+    cluster.at(late).storage().CompleteNextWrite();
+    cluster.Settle();
+  }
+  EXPECT_GT(core(late).log_start_offset(), Offset(0)) << "the copy never ended";
+  EXPECT_LE(most, 3u) << "no more are made while the oldest can't go";
+  cluster.at(late).disk_is_slow = false;
+  cluster.RunUntil([&] { return AllEqual(); });
+}
+
+// A replica that asks for the same piece again and again holds nothing up.
+TEST_F(SnapshotsTest, OneIsNotKeptForAReplicaThatDoesNotGetOn) {
+  cluster.base_config.snapshots.max_log_bytes = 500;
+  cluster.base_config.snapshots.retention_bytes = 1000;
+  cluster.base_config.snapshots.max_kept = 2;
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  const int32_t late = leader % 3 + 1;
+  Put(leader, 2);
+  cluster.Kill(late);
+  Put(leader, 50);
+  cluster.Start(late);
+  cluster.at(late).disk_is_slow = true;
+  cluster.RunFor(seconds(1));
+  ASSERT_TRUE(core(leader).oldest_snapshot_lease(cluster.now.now).has_value());
+  const Offset start = core(leader).log_start_offset();
+  Put(leader, 30);
+  EXPECT_EQ(core(leader).log_start_offset(), start);
+  cluster.Kill(late);
+  cluster.RunUntil([&] { return core(leader).log_start_offset() > start; });
+  EXPECT_LE(core(leader).snapshots().size(), 2u);
+}
+
+// reliability.md §6.4: no damaged piece is served. The image is whole, so a new snapshot takes its
+// place as soon as there is one to make.
+TEST_F(SnapshotsTest, DamagedOneIsNotServedButReplaced) {
+  cluster.base_config.snapshots.max_kept = 1;
+  cluster.StartAll();
+  const int32_t leader = cluster.Elect();
+  const int32_t late = leader % 3 + 1;
+  Put(leader, 2);
+  cluster.Kill(late);
+  for (int i = 0; i < 2; ++i) {
+    Put(leader, 20);
+    ASSERT_TRUE(Trigger(leader)->is_ok());
+  }
+  const SnapshotId damaged = core(leader).snapshots().back().id;
+  ASSERT_EQ(core(leader).log_start_offset(), damaged.offset);
+  cluster.disk(leader).FlipChunk(damaged, 1);
+  cluster.Start(late);
+  cluster.RunFor(seconds(5));
+  EXPECT_EQ(core(late).log_start_offset(), Offset(0));
+  EXPECT_EQ(cluster.at(leader).damaged, std::vector<SnapshotId>{damaged});
+
+  Put(leader, 1);
+  cluster.RunUntil([&] { return AllEqual(); });
+  EXPECT_GT(core(leader).log_start_offset(), damaged.offset);
+  EXPECT_EQ(cluster.disk(leader).FindSnapshot(damaged), nullptr);
+  EXPECT_TRUE(cluster.at(leader).failures.empty());
 }
 
 // reliability R37, §3.6: the crash may come at any step; afterwards it is the old or the new state.

@@ -100,6 +100,12 @@ class TestController : public NodeHost,
   void OnLeadership(const raft::LeadershipChange&) override {}
   void OnReadiness(bool is_ready) override { ready = is_ready; }
   bool ready = false;
+  void OnSnapshotDamaged(const SnapshotId& id, const absl::Status&) override {
+    if (damaged.empty() || damaged.back() != id) {
+      damaged.push_back(id);
+    }
+  }
+  std::vector<SnapshotId> damaged;
   void OnActiveController(Epoch epoch, bool active) override {
     active_log.emplace_back(epoch, active);
   }
