@@ -20,6 +20,10 @@ class DiskDamage {
   // One kind of damage. REQUIRES: the machine is down. False: there was nothing to damage.
   bool Strike();
 
+  // A chunk of a snapshot goes bad while a process runs on this disk, which may be asked for it, or
+  // may come to need it at its next start.
+  bool StrikeChunk();
+
   // As an operator makes a copy of the directory, which may be put back one day. REQUIRES: down.
   void MakeBackup() { backup_ = disk_; }
 
@@ -36,7 +40,6 @@ class DiskDamage {
  private:
   bool StrikeRefused();
   bool StrikeForgotten();
-  bool StrikeChunk();
   void ChangeOneBatch();
   bool Forget();
 

@@ -44,6 +44,7 @@ const std::vector<Nemesis::Fault>& Nemesis::Faults() {
       {"storage_failure", 2, 2, &Nemesis::FailStorage},
       {"stalled_disk", 1, 4, &Nemesis::StallDisk},
       {"damage", 6, 2, &Nemesis::DamageDisk},
+      {"rot", 3, 4, &Nemesis::RotSnapshot},
       {"snapshot", 3, 2, &Nemesis::TriggerSnapshot},
       {"clock_rate", 2, 2, &Nemesis::BendClock},
       {"wall_clock", 1, 2, &Nemesis::JumpWallClock},
@@ -339,6 +340,14 @@ void Nemesis::DamageDisk() {
       machine->damage().Strike();
     }
   }
+}
+
+// Of the leader's more often: it is the one that is asked for it.
+void Nemesis::RotSnapshot() {
+  SimProcess* leader = world_.NewestLeader();
+  SimController& machine =
+      leader != nullptr && random_.OneIn(2, 3) ? leader->machine() : *DrawMachine();
+  machine.damage().StrikeChunk();
 }
 
 void Nemesis::TriggerSnapshot() {

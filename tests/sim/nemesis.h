@@ -56,6 +56,7 @@ class Nemesis {
   void FailStorage();
   void StallDisk();
   void DamageDisk();
+  void RotSnapshot();
   void TriggerSnapshot();
   void BendClock();
   void JumpWallClock();

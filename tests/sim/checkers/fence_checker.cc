@@ -44,8 +44,8 @@ void FenceChecker::OnSubmit(const SimProcess& process, const StorageWrite& write
     KVORUM_CHECK(records.ok(), "batch at {}: {}", batch.base_offset, records.status().ToString());
     for (const v1::MetadataRecord& record : *records) {
       if (record.has_register_broker()) {
-        planned_[{process.id().node, record.register_broker().broker_id()}] =
-            record.register_broker().fenced();
+        planned_[{process.id().node, record.register_broker().broker_id()}] = {
+            .is_fenced = record.register_broker().fenced()};
       } else if (record.has_broker_registration_change()) {
         OnChange(process, record.broker_registration_change());
       }
@@ -57,14 +57,21 @@ void FenceChecker::OnChange(const SimProcess& process,
                             const v1::BrokerRegistrationChangeRecord& change) {
   const Broker* known =
       process.node().committed_image()->brokers().Find(BrokerId(change.broker_id()));
-  const auto [planned, is_new] = planned_.emplace(std::pair(process.id().node, change.broker_id()),
-                                                  known != nullptr && known->is_fenced);
-  const bool was_fenced = std::exchange(planned->second, change.fenced());
-  if (was_fenced == change.fenced()) {
+  Planned before;
+  if (const auto it = planned_.find({process.id().node, change.broker_id()});
+      it != planned_.end()) {
+    before = it->second;
+  } else if (known != nullptr) {
+    before = {.is_fenced = known->is_fenced, .is_leaving = known->in_controlled_shutdown};
+  }
+  planned_[{process.id().node, change.broker_id()}] = {
+      .is_fenced = change.fenced(), .is_leaving = change.in_controlled_shutdown()};
+  if (before.is_fenced == change.fenced()) {
     return;  // it is drained, say, or enters its shutdown
   }
   world_.log.Hit(change.fenced() ? Mark::kBrokerFenced : Mark::kBrokerUnfenced);
-  if (change.fenced()) {
+  // Who is in a controlled shutdown has asked for this some heartbeats ago.
+  if (change.fenced() && !before.is_leaving) {
     CheckFence(process, change.broker_id());
   }
 }
@@ -74,10 +81,6 @@ void FenceChecker::CheckFence(const SimProcess& process, int32_t broker) const {
   const auto active = active_since_.find(node);
   KVORUM_CHECK(active != active_since_.end(), "invariant 34 FenceJustified: {} is not active",
                process.id());
-  const Broker* known = process.node().committed_image()->brokers().Find(BrokerId(broker));
-  if (known != nullptr && known->in_controlled_shutdown) {
-    return;  // it asked for this some heartbeats ago
-  }
   TimePoint since = active->second;
   const auto contact = contacts_.find({node, broker});
   if (contact != contacts_.end()) {

@@ -26,14 +26,19 @@ class FenceChecker {
     TimePoint asked_for_fence = TimePoint::min();
   };
 
+  // As the active controller has written it so far; not all of it is committed.
+  struct Planned {
+    bool is_fenced = false;
+    bool is_leaving = false;  // in a controlled shutdown
+  };
+
   void OnChange(const SimProcess& process, const v1::BrokerRegistrationChangeRecord& change);
   void CheckFence(const SimProcess& process, int32_t broker) const;
 
   World& world_;
   std::map<NodeId, TimePoint> active_since_;
   std::map<std::pair<NodeId, int32_t>, Contact> contacts_;
-  // Fenced or not, as the active controller has written it so far.
-  std::map<std::pair<NodeId, int32_t>, bool> planned_;
+  std::map<std::pair<NodeId, int32_t>, Planned> planned_;
 };
 
 }  // namespace kvorum::sim
