@@ -63,11 +63,12 @@ bool IsSaneEpoch(const RaftState& state, Epoch epoch) {
 
 // Begin- and EndQuorumEpoch name their sender as leader. Follows it if that is news; an error if it
 // is too old or cannot be.
-RaftError FollowSender(RaftState& state, const ReplicaKey& key, Epoch epoch,
-                       const std::optional<PeerAddress>& address) {
-  const NodeId sender = key.node_id;
-  const std::optional<Voter> told =
-      address.has_value() ? std::optional(Voter{.key = key, .address = *address}) : std::nullopt;
+RaftError FollowSender(RaftState& state, const RequestHeader& header, Epoch epoch) {
+  const NodeId sender = header.sender.node_id;
+  std::optional<Voter> told;
+  if (header.sender_address.has_value()) {
+    told = Voter{.key = header.sender, .address = *header.sender_address};
+  }
   if (epoch < Epoch(1)) {
     return RaftError::kInvalidRequest;
   }
@@ -101,8 +102,7 @@ void OnBeginQuorumEpoch(RaftState& state, RequestToken token,
     return;
   }
   // Not a proof that fetching works: the fetch timer keeps running.
-  const RaftError error =
-      FollowSender(state, request.header.sender, request.leader_epoch, request.leader_address);
+  const RaftError error = FollowSender(state, request.header, request.leader_epoch);
   Reply(state, token, BeginQuorumEpochResponse{.header = MakeResponseHeader(state, error)});
 }
 
@@ -124,7 +124,7 @@ void OnEndQuorumEpoch(RaftState& state, RequestToken token, const EndQuorumEpoch
   const auto& preferred = request.preferred_candidates;
   RaftError error = RaftError::kInvalidRequest;
   if (preferred.size() <= kMaxPreferredCandidates) {
-    error = FollowSender(state, request.header.sender, request.leader_epoch, std::nullopt);
+    error = FollowSender(state, request.header, request.leader_epoch);
   }
   auto* follower = std::get_if<Follower>(&state.role);
   if (error == RaftError::kNone && follower != nullptr && follower->leader_id() == sender) {
@@ -182,6 +182,10 @@ bool AdoptFromResponse(RaftState& state, NodeId from, const ResponseHeader& head
       header.leader_voter->key.node_id == follower->leader_id()) {
     // Asked because the leader did not answer where it was thought to be.
     follower->leader = *header.leader_voter;
+  } else if (auto* prospective = std::get_if<Prospective>(&state.role);
+             prospective != nullptr && header.leader_voter.has_value() &&
+             header.leader_voter->key.node_id == prospective->leader_id) {
+    prospective->leader = *header.leader_voter;
   }
   return header.error == RaftError::kNone;
 }
@@ -243,6 +247,7 @@ void OnRequest(RaftState& state, RequestReceived event) {
     ReplyError(state, event.token, event.request, RaftError::kInvalidRequest);
     return;
   }
+  NoteAddress(state, header);
   std::visit(
       Overloaded{
           [&](const VoteRequest& r) { OnVoteRequest(state, event.token, r); },

@@ -4,6 +4,7 @@
 
 #include "server/base/mutants.h"
 #include "server/base/overloaded.h"
+#include "server/raft/fetching.h"
 #include "server/raft/outbox.h"
 #include "server/raft/peers.h"
 #include "server/raft/transitions.h"
@@ -119,6 +120,7 @@ void PollProspective(RaftState& state, const Prospective& role) {
     }
   } else {
     AskVoters(state, role.tally, /*pre_vote=*/true);
+    PollProbing(state);
   }
 }
 
@@ -190,8 +192,9 @@ TimePoint ElectionDeadline(const RaftState& state) {
   const auto* prospective = std::get_if<Prospective>(&state.role);
   const ElectionTally& tally =
       prospective != nullptr ? prospective->tally : std::get<Candidate>(state.role).tally;
-  TimePoint earliest = prospective != nullptr ? prospective->election_deadline
-                                              : std::get<Candidate>(state.role).election_deadline;
+  TimePoint earliest = prospective != nullptr
+                           ? std::min(prospective->election_deadline, ProbingDeadline(state))
+                           : std::get<Candidate>(state.role).election_deadline;
   for (const auto& [id, voter] : Voters(state).voters()) {
     if (!tally.has_answer(id)) {
       earliest = std::min(earliest, NextReady(state, id));

@@ -93,8 +93,10 @@ void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
 // disks than the voter set here knows.
 std::vector<Voter> ProbeTargets(const RaftState& state) {
   std::vector<Voter> targets;
+  const bool asks_voters_anyway = std::holds_alternative<Prospective>(state.role);
   for (const auto& [id, voter] : Voters(state).voters()) {
-    if (id != state.config.self.node_id && !IsFollowing(state, id) && IsReady(state, id)) {
+    if (id != state.config.self.node_id && !IsFollowing(state, id) && IsReady(state, id) &&
+        !asks_voters_anyway) {
       targets.push_back(voter);
     }
   }
@@ -329,6 +331,18 @@ void PollFetching(RaftState& state) {
   } else if (state.pending_writes.empty() && !IsAsking(state, leader)) {
     MaybeProbe(state);
   }
+}
+
+void PollProbing(RaftState& state) {
+  if (ProbingDeadline(state) <= state.now.now) {
+    MaybeProbe(state);
+  }
+}
+
+TimePoint ProbingDeadline(const RaftState& state) {
+  const bool may_probe = !state.config.bootstrap_servers.empty() &&
+                         !state.fetch_target.has_value() && state.pending_writes.empty();
+  return may_probe ? state.next_probe : kNever;
 }
 
 TimePoint FetchingDeadline(const RaftState& state) {

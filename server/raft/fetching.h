@@ -10,10 +10,10 @@ namespace kvorum::raft {
 // `from` answered the fetch in flight; its epoch is ours. REQUIRES: Follower of `from`.
 void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& response);
 
-// A fetch to `to` will not be answered.
 // A quarantined replica that has everything again and knows it committed leaves the quarantine.
 void MaybeEndQuarantine(RaftState& state);
 
+// A fetch to `to` will not be answered.
 void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure);
 
 // A probe of `from` brought no leader: ask somebody else, later.
@@ -23,5 +23,10 @@ void OnProbeFailed(RaftState& state);
 void PollFetching(RaftState& state);
 // When PollFetching would next act.
 TimePoint FetchingDeadline(const RaftState& state);
+
+// Who asks the voters for pre-votes also asks the servers of its settings who leads: all voters may
+// have moved, or been replaced, while it was away. REQUIRES: Prospective.
+void PollProbing(RaftState& state);
+TimePoint ProbingDeadline(const RaftState& state);
 
 }  // namespace kvorum::raft

@@ -73,8 +73,9 @@ void CheckState(const RaftState& state) {
                "{} fetches are parked", state.waiting_fetches.size());
   KVORUM_CHECK(role != Role::kCandidate || state.voted_key == state.config.self,
                "candidate of {} voted for another", state.epoch);
-  KVORUM_CHECK(!state.fetch_target.has_value() || MayBeObserver(role), "{} fetches",
-               RoleName(role));
+  const bool asks_a_server = role == Role::kProspective && state.fetch_target < NodeId(0);
+  KVORUM_CHECK(!state.fetch_target.has_value() || MayBeObserver(role) || asks_a_server,
+               "{} fetches", RoleName(role));
 }
 
 void CheckStateDeeply(const RaftState& state) {

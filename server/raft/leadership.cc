@@ -73,8 +73,7 @@ void SendBegins(RaftState& state, Leader& leader) {
     leader.next_begin[id] = state.now.now + BeginPeriod(state);
     Send(state, voter,
          BeginQuorumEpochRequest{.header = MakeHeader(state, voter.key),
-                                 .leader_epoch = state.epoch,
-                                 .leader_address = OwnAddress(state)},
+                                 .leader_epoch = state.epoch},
          state.config.request_timeout);
   }
 }

@@ -162,8 +162,7 @@ void Carry(RaftState& state, VoterChange change) {
 void Dial(RaftState& state, const VoterChange& change) {
   state.peers.erase(kDialNode);
   BeginQuorumEpochRequest request{.header = MakeHeader(state, change.voter.key),
-                                  .leader_epoch = state.epoch,
-                                  .leader_address = OwnAddress(state)};
+                                  .leader_epoch = state.epoch};
   const Voter there{.key = {kDialNode, Uuid()}, .address = change.voter.address};
   Send(state, there, std::move(request), DialTimeout(state.config));
 }

@@ -47,6 +47,7 @@ struct RequestHeader {
   // What the sender can work with, as client_endpoint; 0 and 0: a release that does not say.
   int32_t min_metadata_level = 0;
   int32_t max_metadata_level = 0;
+  std::optional<PeerAddress> sender_address{};  // where the sender listens for controllers
 };
 
 // The answering node's view after it handled the request.
@@ -75,7 +76,6 @@ struct VoteResponse {
 struct BeginQuorumEpochRequest {
   RequestHeader header;  // the sender is the leader
   Epoch leader_epoch;
-  std::optional<PeerAddress> leader_address{};  // where the sender listens
 };
 struct BeginQuorumEpochResponse {
   ResponseHeader header;

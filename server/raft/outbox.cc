@@ -9,6 +9,7 @@
 #include "server/base/mutants.h"
 #include "server/base/overloaded.h"
 #include "server/raft/membership.h"
+#include "server/raft/peers.h"
 
 namespace kvorum::raft {
 namespace {
@@ -111,7 +112,8 @@ RequestHeader MakeHeader(const RaftState& state, const ReplicaKey& receiver) {
   return RequestHeader{.cluster_id = state.config.cluster_id,
                        .generation = state.config.generation,
                        .sender = state.config.self,
-                       .receiver = receiver};
+                       .receiver = receiver,
+                       .sender_address = OwnAddress(state)};
 }
 
 ResponseHeader MakeResponseHeader(const RaftState& state, RaftError error) {
@@ -122,7 +124,8 @@ ResponseHeader MakeResponseHeader(const RaftState& state, RaftError error) {
       header.leader_voter = Voter{.key = state.config.self, .address = *address};
     }
   } else if (const auto* follower = std::get_if<Follower>(&state.role)) {
-    header.leader_voter = follower->leader;
+    header.leader_voter =
+        Voter{.key = follower->leader.key, .address = CurrentAddress(state, follower->leader)};
   }
   return header;
 }
@@ -132,8 +135,10 @@ void Send(RaftState& state, const Voter& to, RaftRequest request, Duration timeo
   PeerConnection& peer = state.peers[to.key.node_id];
   peer.in_flight = state.last_correlation_id;
   peer.request_index = request.index();
-  SendRequest send{
-      .id = state.last_correlation_id, .to = to, .request = std::move(request), .timeout = timeout};
+  SendRequest send{.id = state.last_correlation_id,
+                   .to = {.key = to.key, .address = CurrentAddress(state, to)},
+                   .request = std::move(request),
+                   .timeout = timeout};
   if (MayLeave(state)) {
     state.effects.sends.push_back(std::move(send));
   } else {

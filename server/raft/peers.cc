@@ -4,6 +4,25 @@
 
 namespace kvorum::raft {
 
+void NoteAddress(RaftState& state, const RequestHeader& header) {
+  const Voter* listed = Voters(state).Find(header.sender.node_id);
+  if (listed == nullptr || listed->key != header.sender || !header.sender_address.has_value()) {
+    return;
+  }
+  if (listed->address == *header.sender_address || KVORUM_MUTANT(MoveOverheard)) {
+    state.moved_voters.erase(header.sender.node_id);
+  } else {
+    state.moved_voters[header.sender.node_id] =
+        MovedVoter{.listed = *listed, .address = *header.sender_address};
+  }
+}
+
+PeerAddress CurrentAddress(const RaftState& state, const Voter& voter) {
+  const auto it = state.moved_voters.find(voter.key.node_id);
+  return it != state.moved_voters.end() && it->second.listed == voter ? it->second.address
+                                                                      : voter.address;
+}
+
 bool IsReady(const RaftState& state, NodeId id) { return NextReady(state, id) <= state.now.now; }
 
 TimePoint NextReady(const RaftState& state, NodeId id) {

@@ -4,6 +4,12 @@
 
 namespace kvorum::raft {
 
+// A voter has sent a request and says where it listens. Where the voter set says otherwise, it is
+// sent to there until the set is told: if the leader is lost before that, the one with the longest
+// log may be one that would look for it in vain, and refuses its vote (KIP-853 leaves that open).
+void NoteAddress(RaftState& state, const RequestHeader& header);
+PeerAddress CurrentAddress(const RaftState& state, const Voter& voter);
+
 // The conversations with the other voters: one request in flight to each, back-off after failures.
 
 // No request is in flight to `id` and no back-off runs.

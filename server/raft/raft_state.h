@@ -157,6 +157,12 @@ struct QuarantineEnd {
   Offset log_end;
 };
 
+// A voter that says to be elsewhere than `listed`, its entry in the voter set.
+struct MovedVoter {
+  Voter listed;
+  PeerAddress address;
+};
+
 using RoleState = std::variant<Unattached, Follower, Prospective, Candidate, Leader, Resigned>;
 
 // The conversation with one peer: at most one request at a time (KIP-595). All are reset when the
@@ -198,6 +204,7 @@ struct RaftState {
   WriteId quorum_state_write;  // newest write of a QuorumState: no message may overtake it
 
   std::map<NodeId, PeerConnection> peers;
+  std::map<NodeId, MovedVoter> moved_voters;
   CorrelationId last_correlation_id;
   std::optional<NodeId> fetch_target;  // the peer of the one fetch in flight
   TimePoint next_probe;                // when a random voter may be asked who leads

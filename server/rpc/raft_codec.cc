@@ -120,6 +120,11 @@ absl::StatusOr<raft::RequestHeader> DecodeHeader(const v1::RaftRequestHeader& wi
   header.cluster_id = wire.cluster_id();
   header.generation = wire.generation();
   header.client_endpoint = wire.client_endpoint();
+  if (!wire.sender_host().empty()) {
+    KVORUM_ASSIGN_OR_RETURN(
+        header.sender_address,
+        DecodeAddress("header.sender_host", wire.sender_host(), wire.sender_port()));
+  }
   KVORUM_RETURN_IF_ERROR(DecodeLevels(wire, header));
   return header;
 }
@@ -132,6 +137,10 @@ void EncodeHeader(const raft::RequestHeader& header, v1::RaftRequestHeader& wire
     EncodeKey(header.receiver, *wire.mutable_receiver());
   }
   wire.set_client_endpoint(header.client_endpoint);
+  if (header.sender_address.has_value()) {
+    wire.set_sender_host(header.sender_address->host);
+    wire.set_sender_port(header.sender_address->port);
+  }
   wire.set_min_metadata_level(header.min_metadata_level);
   wire.set_max_metadata_level(header.max_metadata_level);
 }
@@ -319,20 +328,12 @@ absl::StatusOr<raft::BeginQuorumEpochRequest> Decode(const v1::BeginQuorumEpochR
   KVORUM_ASSIGN_OR_RETURN(request.header, DecodeHeader(wire.header()));
   KVORUM_ASSIGN_OR_RETURN(request.leader_epoch,
                           DecodeEpoch("leader_epoch", wire.leader_epoch(), 1));
-  if (!wire.leader_host().empty()) {
-    KVORUM_ASSIGN_OR_RETURN(request.leader_address,
-                            DecodeAddress("leader_host", wire.leader_host(), wire.leader_port()));
-  }
   return request;
 }
 
 void Encode(const raft::BeginQuorumEpochRequest& request, v1::BeginQuorumEpochRequest& wire) {
   EncodeHeader(request.header, *wire.mutable_header());
   wire.set_leader_epoch(request.leader_epoch.value());
-  if (request.leader_address.has_value()) {
-    wire.set_leader_host(request.leader_address->host);
-    wire.set_leader_port(request.leader_address->port);
-  }
 }
 
 absl::StatusOr<raft::BeginQuorumEpochResponse> Decode(const v1::BeginQuorumEpochResponse& wire) {

@@ -416,9 +416,79 @@ TEST_F(Kip853ChangeTest, ALeaderThatMovedWritesItsOwnEntryWithItsFirstBatch) {
   moved.WinElection();
   EXPECT_EQ(ToText(moved.core().voters()), "1:9001,2,3");
   for (const SendRequest& begin : moved.TakeSendsOf<BeginQuorumEpochRequest>()) {
-    EXPECT_EQ(std::get<BeginQuorumEpochRequest>(begin.request).leader_address,
-              config.advertised_address);
+    EXPECT_EQ(HeaderOf(begin.request).sender_address, config.advertised_address);
   }
+}
+
+// The leader is gone before it could write where node 3 has moved to. Node 3's log is too short for
+// a vote of node 2, which would have looked for it in vain.
+TEST_F(Kip853ChangeTest, AVoterThatMovedIsSentToWhereItWasHeardFrom) {
+  TestNode candidate(2, VotersUpTo(3));
+  candidate.Follow(1, 1);
+  candidate.AnswerFetch(BatchesAfter({}, {1}), std::nullopt);
+  const PeerAddress moved{.host = "controller", .port = 9003};
+  VoteRequest vote{.header = candidate.HeaderFrom(3),
+                   .epoch = Epoch(1),
+                   .log_end = {Offset(0), Epoch(0)},
+                   .pre_vote = true};
+  vote.header.sender_address = moved;
+  EXPECT_FALSE(candidate.AskFor<VoteResponse>(vote).vote_granted);
+
+  const auto address_of_3 = [&candidate]() -> std::optional<PeerAddress> {
+    candidate.TakeSends();
+    candidate.RunFor(milliseconds(4000));
+    for (const SendRequest& send : candidate.TakeSendsOf<VoteRequest>()) {
+      if (send.to.key == KeyOf(3)) {
+        return send.to.address;
+      }
+    }
+    return std::nullopt;
+  };
+  EXPECT_EQ(address_of_3(), moved);
+  // Of another disk of that node, which is no voter: nobody believes it.
+  vote.header.sender = KeyOf(3, 1);
+  vote.header.sender_address = PeerAddress{.host = "controller", .port = 9004};
+  candidate.Ask(vote);
+  EXPECT_EQ(address_of_3(), moved);
+  // It is back where the voter set says.
+  vote.header.sender = KeyOf(3);
+  vote.header.sender_address = VoterOf(3).address;
+  candidate.Ask(vote);
+  EXPECT_EQ(address_of_3(), VoterOf(3).address);
+}
+
+// All the others have moved while it was away, so nobody hears of it: the servers of its settings
+// are asked who leads between pre-votes too.
+TEST_F(Kip853ChangeTest, AVoterThatFindsNoOtherAsksTheServersOfItsSettings) {
+  RaftConfig config = TestConfig(2, VotersUpTo(3));
+  const PeerAddress server{.host = "controller", .port = 9001};
+  config.bootstrap_servers = {server};
+  TestNode lost(2, config);
+  std::optional<SendRequest> probe;
+  for (int i = 0; i < 100 && !probe.has_value(); ++i) {
+    for (const SendRequest& send : lost.TakeSends()) {
+      if (lost.role() == Role::kProspective && std::holds_alternative<FetchRequest>(send.request)) {
+        probe = send;
+      } else {
+        lost.Fail(send, SendFailure::kRefused);
+      }
+    }
+    if (!probe.has_value()) {
+      lost.FireTimer();
+    }
+  }
+  ASSERT_TRUE(probe.has_value());
+  EXPECT_EQ(probe->to.address, server);
+  FetchResponse answer{.header = lost.OkHeader(1)};
+  answer.header.error = RaftError::kFencedLeaderEpoch;
+  answer.header.leader_epoch = Epoch(7);
+  answer.header.leader_voter = Voter{.key = KeyOf(1), .address = server};
+  lost.Respond(*probe, answer);
+  EXPECT_EQ(lost.role(), Role::kFollower);
+  EXPECT_EQ(lost.epoch(), Epoch(7));
+  const auto fetches = lost.TakeSendsOf<FetchRequest>();
+  ASSERT_THAT(fetches, SizeIs(1));
+  EXPECT_EQ(fetches[0].to, (Voter{.key = KeyOf(1), .address = server}));
 }
 
 // --- what followers know of a leader that is leaving ---
@@ -594,9 +664,8 @@ TEST(Kip853JoinerTest, AnObserverForGoodRefusesTheDial) {
   RaftConfig config = TestConfig(4, VotersUpTo(3));
   config.is_observer_only = true;
   TestNode observer(4, config);
-  const BeginQuorumEpochRequest dial{.header = observer.HeaderFrom(1),
-                                     .leader_epoch = Epoch(1),
-                                     .leader_address = VoterOf(1).address};
+  BeginQuorumEpochRequest dial{.header = observer.HeaderFrom(1), .leader_epoch = Epoch(1)};
+  dial.header.sender_address = VoterOf(1).address;
   EXPECT_EQ(HeaderOf(observer.Ask(dial)).error, RaftError::kObserverOnly);
   EXPECT_EQ(observer.epoch(), Epoch(0)) << "nothing of it is taken over";
 

@@ -274,6 +274,13 @@ std::string Liveness::MissingInQuorum() const {
   if (leader == nullptr || leader->node().core().voters() != world_.CommittedVoters()) {
     return "L7: the newest voter set is not committed";
   }
+  for (const auto& [id, voter] : world_.CommittedVoters().voters()) {
+    const SimController& machine = *world_.controllers.at(id);
+    if (!others_.contains(id) && machine.key() == voter.key && machine.address() != voter.address) {
+      return fmt::format("L7: the quorum looks for node {} at {}, it is at {}", id,
+                         voter.address.host, machine.address().host);
+    }
+  }
   return "";
 }
 

@@ -1,5 +1,6 @@
 #include "tests/sim/quorum_operator.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -77,16 +78,18 @@ void QuorumOperator::Next() {
       return;
     }
   }
-  const uint64_t kind = random_.Below(10);
+  const uint64_t kind = random_.Below(12);
   if (kind < 4 && !observers.empty()) {
     Add(*observers[random_.Below(observers.size())]);
   } else if (kind < 6) {
     Remove(DrawVoter());
   } else if (kind < 8) {
     TransferTo(DrawVoter().key.node_id);
-  } else {
+  } else if (kind < 10) {
     Replace(*world_.controllers.at(DrawVoter().key.node_id));
     ScheduleNext();
+  } else {
+    Move(*world_.controllers.at(DrawVoter().key.node_id));
   }
 }
 
@@ -127,6 +130,27 @@ void QuorumOperator::Replace(SimController& machine) {
     world_.log.Hit(Mark::kDiskReplaced);
     machine.ReplaceDisk();
   }
+}
+
+void QuorumOperator::Move(SimController& machine) {
+  // One at a time: who has moved finds the others, so those must be where the voter set says.
+  const auto& voters = world_.CommittedVoters().voters();
+  const bool all_found = std::all_of(voters.begin(), voters.end(), [this](const auto& entry) {
+    return world_.controllers.at(entry.first)->replica() == entry.second;
+  });
+  if (!all_found || !world_.atlas.MayForget(machine.id())) {
+    ScheduleNext();
+    return;
+  }
+  machine.Move();
+  world_.log.Hit(Mark::kVoterMoved);
+  if (random_.OneIn(1, 2)) {
+    ScheduleNext();
+    return;
+  }
+  v1::UpdateVoterRequest request;
+  *request.mutable_voter() = ToWire(machine.replica());
+  Send(request, std::nullopt);
 }
 
 void QuorumOperator::Send(QuorumCommand command, std::optional<uint64_t> asked) {

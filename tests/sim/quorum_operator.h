@@ -36,6 +36,8 @@ class QuorumOperator {
   void Remove(const raft::Voter& voter);
   // The machine's disk is thrown away.
   void Replace(SimController& machine);
+  // It gets another address, which it must tell the quorum itself if the operator does not.
+  void Move(SimController& machine);
   void Send(QuorumCommand command, std::optional<uint64_t> asked);
   void OnResult(const QuorumCommand& command, std::optional<uint64_t> asked,
                 const CallResult<QuorumReply>& result);

@@ -132,6 +132,14 @@ void SimController::ReplaceDisk() {
   world_.checks->OnDiskReplaced(id());
 }
 
+void SimController::Move() {
+  if (is_up()) {
+    Crash();
+  }
+  replica_.address.host = fmt::format("c{}-{}", id(), ++moves_);
+  world_.log.Line("{} moves to {}", replica_.key, replica_.address.host);
+}
+
 void SimController::FinishShutdown() {
   world_.log.Line("exit {}", process_->id());
   process_->CheckNothingUnanswered();

@@ -70,6 +70,8 @@ class SimController {
   DiskDamage& damage() { return damage_; }
   // The disk is thrown away and a new one put in, with a new directory id: another replica.
   void ReplaceDisk();
+  // The machine is at another address from now on; nobody listens at the old one.
+  void Move();
 
  private:
   void EndProcess();
@@ -83,6 +85,7 @@ class SimController {
   DiskDamage damage_;
   int64_t wall_offset_ms_ = 0;
   int next_incarnation_ = 0;
+  int moves_ = 0;
   std::unique_ptr<SimProcess> process_;
 };
 

@@ -85,6 +85,7 @@ void SimNetwork::SendRequest(ProcessId from, raft::SendRequest request) {
   const auto call = std::make_shared<const Call>(Call{.from = from,
                                                       .to = Resolve(request.to),
                                                       .sent_to = request.to.key.node_id,
+                                                      .address = request.to.address,
                                                       .id = request.id,
                                                       .request = std::move(request.request)});
   waiting_[{from, call->sent_to}] = call->id;
@@ -105,14 +106,18 @@ void SimNetwork::Deliver(const CallPtr& call) {
   }
   const NodeId at = MaybeMisroute(call->to);
   SimProcess* process = world_.RunningOn(at);
-  if (process == nullptr) {
+  const auto machine = world_.controllers.find(call->to);
+  const bool has_moved =
+      machine != world_.controllers.end() && machine->second->address() != call->address;
+  if (process == nullptr || has_moved) {
     if (!IsCut(call->to, call->from.node)) {
       world_.log.Hit(Mark::kConnectionRefused);
       world_.queue.After(DrawDelay(call->to, call->from.node), [this, call] { Refuse(call); });
     }
     return;
   }
-  if (at != call->to) {
+  const bool is_for_anyone = raft::HeaderOf(call->request).receiver.node_id == raft::kAnyNode;
+  if (at != call->to && !is_for_anyone) {
     Inject(at, call->request, Effect::kMustChangeNothing);
     return;
   }

@@ -40,6 +40,7 @@ class SimNetwork {
     ProcessId from;
     NodeId to;
     NodeId sent_to;  // what the sender calls it: no node's id if it knows the address only
+    raft::PeerAddress address;
     raft::CorrelationId id;
     raft::RaftRequest request;
   };

@@ -47,6 +47,11 @@ void MembershipChecker::CheckChange(const SimProcess& process, const raft::Voter
     return;  // the log's first, as it was formatted
   }
   const int64_t changed = CountMissing(voters, before) + CountMissing(before, voters);
+  if (changed == 0) {
+    // Who votes stays the same: a new leader may say at once where it is.
+    world_.log.Hit(Mark::kVoterAddressChanged);
+    return;
+  }
   KVORUM_CHECK(changed <= 1 && !voters.empty(),
                "invariant 35 ReconfigOneStep: {} changes {} replicas at once, to {} voters",
                process.id(), changed, voters.size());
@@ -75,7 +80,9 @@ void MembershipChecker::OnAnswered(const SimProcess& process,
     return static_cast<int>(entry.second.size()) == view.voters_size() &&
            std::all_of(view.voters().begin(), view.voters().end(), [&](const v1::QuorumVoter& v) {
              const raft::Voter* voter = entry.second.Find(NodeId(v.node_id()));
-             return voter != nullptr && voter->key.directory_id.ToString() == v.directory_id();
+             return voter != nullptr && voter->key.directory_id.ToString() == v.directory_id() &&
+                    voter->address.host == v.controller_endpoint().host() &&
+                    voter->address.port == v.controller_endpoint().port();
            });
   });
   KVORUM_CHECK(is_committed || std::holds_alternative<v1::TransferLeadershipResponse>(*reply),

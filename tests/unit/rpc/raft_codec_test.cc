@@ -130,9 +130,9 @@ TEST(RaftCodecTest, ATransferSurvivesTheWire) {
 TEST(RaftCodecTest, AddressesSurviveTheWire) {
   const raft::Voter leader{{NodeId(3), Directory(3)}, {"::1", 7401}};
   raft::BeginQuorumEpochRequest begin{.header = Header(), .leader_epoch = Epoch(2)};
-  EXPECT_EQ(RoundTrip<v1::BeginQuorumEpochRequest>(begin)->leader_address, std::nullopt);
-  begin.leader_address = leader.address;
-  EXPECT_EQ(RoundTrip<v1::BeginQuorumEpochRequest>(begin)->leader_address, leader.address);
+  EXPECT_EQ(RoundTrip<v1::BeginQuorumEpochRequest>(begin)->header.sender_address, std::nullopt);
+  begin.header.sender_address = leader.address;
+  EXPECT_EQ(RoundTrip<v1::BeginQuorumEpochRequest>(begin)->header.sender_address, leader.address);
   raft::VoteResponse vote{.header = Answer(), .vote_granted = false};
   EXPECT_EQ(RoundTrip<v1::VoteResponse>(vote)->header.leader_voter, std::nullopt);
   vote.header.leader_voter = leader;
@@ -164,12 +164,14 @@ TEST(RaftCodecTest, BadAddressesAreRefused) {
   ExpectRefused(update, "host");
 
   v1::BeginQuorumEpochRequest begin;
-  Encode(raft::BeginQuorumEpochRequest{.header = Header(),
-                                       .leader_epoch = Epoch(2),
-                                       .leader_address = raft::PeerAddress{"c1", 7401}},
-         begin);
-  begin.set_leader_port(0);
-  ExpectRefused(begin, "leader_host");
+  Encode(raft::BeginQuorumEpochRequest{.header = Header(), .leader_epoch = Epoch(2)}, begin);
+  begin.mutable_header()->set_sender_host("c1");
+  ExpectRefused(begin, "header.sender_host");  // without a port
+  begin.mutable_header()->set_sender_port(65'536);
+  ExpectRefused(begin, "header.sender_host");
+  begin.mutable_header()->set_sender_port(7401);
+  begin.mutable_header()->set_sender_host(std::string(kMaxPeerHostBytes + 1, 'h'));
+  ExpectRefused(begin, "header.sender_host");
 
   raft::VoteResponse vote{.header = Answer(), .vote_granted = false};
   vote.header.leader_voter = raft::Voter{{NodeId(2), Directory(2)}, {"c2", 7401}};
