@@ -132,10 +132,20 @@ class MetadataCache::State {
     return name == names_.end() ? std::string() : name->second;
   }
 
+  // A filter by kind may leave topics out and let through what goes with them.
+  Problem ApplyFiltered(const v1::MetadataRecord& record) {
+    if (record.has_remove_topic() && !names_.contains(record.remove_topic().topic_id())) {
+      settings_.RemoveTopic(record.remove_topic().name());
+      return std::nullopt;
+    }
+    return Apply(record);
+  }
+
   // What a filtered stream no longer tells of.
   void Forget(const v1::LeftScope& left) {
     const auto name = names_.find(left.topic_id());
     if (name == names_.end()) {
+      settings_.RemoveTopic(left.topic_name());  // empty with a partition: no topic's
       return;
     }
     if (!left.has_partition_index()) {
@@ -459,12 +469,14 @@ std::optional<ApplyError> MetadataCache::Apply(const CommittedRecords& commit,
     }
     state_->Forget(left);
   }
+  const bool is_filtered = !commit.offsets.empty();
   for (int i = 0; i < commit.records.size(); ++i) {
-    if (Problem problem = state_->Apply(commit.records[i])) {
+    const v1::MetadataRecord& record = commit.records[i];
+    if (Problem problem = is_filtered ? state_->ApplyFiltered(record) : state_->Apply(record)) {
       return Refuse({commit.OffsetOf(i), *std::move(problem)});
     }
     if (is_told) {
-      AddChange(commit.records[i], name_of, changes);
+      AddChange(record, name_of, changes);
     }
   }
   changes.position = commit.to;

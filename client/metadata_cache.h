@@ -74,7 +74,8 @@ struct MetadataSnapshot {
 
 // A broker's local copy of the metadata, fed by a MetadataWatcher as its listener. Owned by the
 // application. Thread-safe. A record that it does not know, or that does not fit what it has, is
-// refused, and then the watcher stops: a copy that guesses is worse than none.
+// refused, and then the watcher stops: a copy that guesses is worse than none. So a filter that has
+// partitions has to have topics too.
 class MetadataCache : public MetadataListener {
  public:
   MetadataCache();

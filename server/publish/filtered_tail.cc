@@ -1,52 +1,52 @@
 #include "server/publish/filtered_tail.h"
 
-#include <algorithm>
+#include <string_view>
 #include <utility>
 
+#include "server/base/mutants.h"
 #include "server/publish/encode_update.h"
 
 namespace kvorum::publish {
-namespace {
 
-void AddRecord(v1::Commit& out, const v1::MetadataRecord& record, Offset offset) {
-  *out.add_records() = record;
-  out.add_offsets(offset.value());
-}
-
-}  // namespace
-
-FilteredTail::FilteredTail(std::shared_ptr<const SubscriptionFilter> filter,
-                           const MetadataImage& image, const Limits& limits)
-    : filter_(std::move(filter)), limits_(limits), tail_(limits.max_bytes) {
-  ResetTo(image);
-}
-
-void FilteredTail::ResetTo(const MetadataImage& image) {
-  seen_ = image.provenance().position();
-  tail_.ResetTo(seen_);
-  CountHosted(image);
-}
-
-void FilteredTail::CountHosted(const MetadataImage& image) {
-  hosted_counts_.clear();
-  if (!filter_->is_by_host()) {
-    return;
-  }
-  for (const auto& [id, topic] : image.topics().by_id) {
-    if (!filter_->WantsTopic(topic)) {
-      continue;
-    }
-    for (const auto& [index, partition] : topic.partitions) {
-      if (filter_->HostsPartition(topic, index)) {
-        ++hosted_counts_[id];
+std::vector<std::optional<Uuid>> TopicsOf(const std::vector<v1::MetadataRecord>& records,
+                                          const MetadataImage& before) {
+  std::map<std::string_view, std::optional<Uuid>> names;  // that came or went in these records
+  std::vector<std::optional<Uuid>> topics;
+  topics.reserve(records.size());
+  for (const v1::MetadataRecord& record : records) {
+    std::optional<Uuid> id = TopicOf(record);
+    if (record.has_topic()) {
+      names[record.topic().name()] = id;
+    } else if (record.has_remove_topic()) {
+      names[record.remove_topic().name()] = std::nullopt;
+    } else if (const auto name = ConfiguredTopicOf(record)) {
+      const Topic* topic = before.topics().Find(*name);
+      const auto changed = names.find(*name);
+      if (changed != names.end()) {
+        id = changed->second;
+      } else if (topic != nullptr) {
+        id = topic->id;
       }
     }
+    topics.push_back(id);
   }
+  return topics;
+}
+
+FilteredTail::FilteredTail(std::shared_ptr<const SubscriptionFilter> filter, OffsetAndEpoch start,
+                           const Limits& limits)
+    : filter_(std::move(filter)), limits_(limits), tail_(limits.max_bytes) {
+  ResetTo(start);
+}
+
+void FilteredTail::ResetTo(OffsetAndEpoch position) {
+  seen_ = position;
+  tail_.ResetTo(position);
 }
 
 bool FilteredTail::IsTopicInScope(const MetadataImage& image, const Uuid& id) const {
   const Topic* topic = image.topics().Find(id);
-  return topic != nullptr && filter_->WantsTopic(*topic);
+  return topic != nullptr && filter_->WantsTopic(*topic) && filter_->HostsAnyOf(image, *topic);
 }
 
 bool FilteredTail::IsPartitionInScope(const MetadataImage& image, const PartitionKey& key) const {
@@ -55,124 +55,122 @@ bool FilteredTail::IsPartitionInScope(const MetadataImage& image, const Partitio
          filter_->WantsTopic(*topic) && filter_->HostsPartition(*topic, key.index);
 }
 
-FilteredTail::TouchedPartitions FilteredTail::FindTouched(const CommitInContext& commit) const {
-  TouchedPartitions touched;
-  for (const v1::MetadataRecord& record : commit.records) {
-    const std::optional<Uuid> topic = TopicOf(record);
-    const std::optional<int32_t> index = PartitionOf(record);
-    if (!topic.has_value() || !index.has_value()) {
+FilteredTail::Touched FilteredTail::FindTouched(const CommitInContext& commit) const {
+  Touched touched;
+  for (size_t i = 0; i < commit.records.size(); ++i) {
+    const std::optional<Uuid>& id = commit.topics[i];
+    if (!id.has_value()) {
       continue;
     }
-    const PartitionKey key{*topic, *index};
-    if (!touched.contains(key)) {
-      touched[key] = {IsPartitionInScope(commit.before, key),
-                      IsPartitionInScope(commit.after, key)};
+    if (const auto [topic, is_new] = touched.topics.try_emplace(*id); is_new) {
+      topic->second = {IsTopicInScope(commit.before, *id), IsTopicInScope(commit.after, *id)};
+    }
+    const std::optional<int32_t> index = PartitionOf(commit.records[i]);
+    if (!index.has_value()) {
+      continue;
+    }
+    const PartitionKey key{*id, *index};
+    if (const auto [partition, is_new] = touched.partitions.try_emplace(key); is_new) {
+      partition->second = {IsPartitionInScope(commit.before, key),
+                           IsPartitionInScope(commit.after, key)};
     }
   }
   return touched;
 }
 
-std::set<Uuid> FilteredTail::TellMoves(const CommitInContext& commit,
-                                       const TouchedPartitions& touched, v1::Commit& out) {
-  std::map<Uuid, int32_t> before;  // of the topics touched
-  for (const auto& [key, move] : touched) {
-    const auto known = hosted_counts_.find(key.topic_id);
-    before.emplace(key.topic_id, known == hosted_counts_.end() ? 0 : known->second);
-    hosted_counts_[key.topic_id] += (move.after ? 1 : 0) - (move.before ? 1 : 0);
+void FilteredTail::AddIfWanted(const v1::MetadataRecord& record, Offset offset,
+                               v1::Commit& out) const {
+  if (filter_->WantsKind(record)) {
+    *out.add_records() = record;
+    out.add_offsets(offset.value());
   }
-  for (const v1::MetadataRecord& record : commit.records) {
-    if (record.has_remove_topic()) {
-      hosted_counts_.erase(*TopicOf(record));
-    }
+}
+
+void FilteredTail::AddWholeTopic(const CommitInContext& commit, const Topic& topic,
+                                 v1::Commit& entered) const {
+  const Offset last = commit.update.to - 1;
+  v1::MetadataRecord record;
+  *record.mutable_topic() = topic.ToRecord();
+  AddIfWanted(record, last, entered);
+  const auto& configs = commit.after.configs().configs;
+  const ConfigKey first{v1::CONFIG_RESOURCE_TYPE_TOPIC, *topic.name, {}};
+  for (auto at = configs.lower_bound(first);
+       at != configs.end() && at->key.type == first.type && at->key.resource == first.resource;
+       ++at) {
+    *record.mutable_config() = *at->value;
+    AddIfWanted(record, last, entered);
   }
-  std::set<Uuid> moved;
-  for (const auto& [id, count_before] : before) {
-    const auto now = hosted_counts_.find(id);
-    const int32_t count = now == hosted_counts_.end() ? 0 : now->second;
-    if (count == 0 && now != hosted_counts_.end()) {
-      hosted_counts_.erase(now);
-    }
+}
+
+void FilteredTail::TellMoves(const CommitInContext& commit, const Touched& touched,
+                             v1::Commit& left, v1::Commit& entered) const {
+  for (const auto& [id, move] : touched.topics) {
     const Topic* topic = commit.after.topics().Find(id);
-    if (topic == nullptr) {
+    if (topic == nullptr || move.before == move.after) {
       continue;  // its removal says all
     }
-    const Offset last = commit.update.to - 1;
-    if (count_before == 0 && count > 0) {
-      moved.insert(id);
-      v1::MetadataRecord record;
-      *record.mutable_topic() = topic->ToRecord();
-      if (filter_->WantsKind(record)) {
-        AddRecord(out, record, last);
-      }
-    } else if (count_before > 0 && count == 0) {
-      moved.insert(id);
-      out.add_left_scope()->set_topic_id(id.ToBytes());
+    if (move.after) {
+      AddWholeTopic(commit, *topic, entered);
+    } else if (filter_->WantsKindsOfTopics() && !KVORUM_MUTANT(ScopeLeftUntold)) {
+      v1::LeftScope& scope = *left.add_left_scope();
+      scope.set_topic_id(id.ToBytes());
+      scope.set_topic_name(*topic->name);
     }
   }
-  for (const auto& [key, move] : touched) {
+  for (const auto& [key, move] : touched.partitions) {
     const Topic* topic = commit.after.topics().Find(key.topic_id);
     if (topic == nullptr || move.before == move.after) {
       continue;
     }
-    v1::MetadataRecord record;
-    *record.mutable_partition() =
-        topic->partitions.Find(key.index)->ToRecord(key.topic_id, key.index);
-    if (move.after && filter_->WantsKind(record)) {
-      AddRecord(out, record, commit.update.to - 1);
-    } else if (move.before && !moved.contains(key.topic_id)) {
-      v1::LeftScope& left = *out.add_left_scope();
-      left.set_topic_id(key.topic_id.ToBytes());
-      left.set_partition_index(key.index);
+    if (move.after && !KVORUM_MUTANT(ScopeEnteredUntold)) {
+      v1::MetadataRecord record;
+      *record.mutable_partition() =
+          topic->partitions.Find(key.index)->ToRecord(key.topic_id, key.index);
+      AddIfWanted(record, commit.update.to - 1, entered);
+    } else if (move.before && touched.topics.at(key.topic_id).after &&
+               filter_->WantsKind("partition")) {
+      v1::LeftScope& scope = *left.add_left_scope();
+      scope.set_topic_id(key.topic_id.ToBytes());
+      scope.set_partition_index(key.index);
     }
   }
-  return moved;
 }
 
-bool FilteredTail::Passes(const CommitInContext& commit, const v1::MetadataRecord& record,
-                          const TouchedPartitions& touched) const {
+bool FilteredTail::Passes(const CommitInContext& commit, size_t index,
+                          const Touched& touched) const {
+  const v1::MetadataRecord& record = commit.records[index];
   if (!filter_->WantsKind(record)) {
     return false;
   }
-  const std::optional<Uuid> id = TopicOf(record);
-  if (!id.has_value()) {
+  const std::optional<Uuid>& id = commit.topics[index];
+  if (!id.has_value() || (KVORUM_MUTANT(ConfigsUnscoped) && record.has_config())) {
     return true;
   }
-  if (const std::optional<int32_t> index = PartitionOf(record)) {
-    const Touched& move = touched.at({*id, *index});
+  if (const std::optional<int32_t> partition = PartitionOf(record)) {
+    const Move& move = touched.partitions.at({*id, *partition});
     // What came in by host is told whole already; what the commit itself made comes as it is.
     return move.after && (move.before || !filter_->is_by_host());
   }
-  const bool is_wanted = IsTopicInScope(commit.before, *id) || IsTopicInScope(commit.after, *id);
-  return is_wanted && !filter_->is_by_host();
+  const Move& move = touched.topics.at(*id);
+  if (!filter_->is_by_host()) {
+    return move.before || move.after;
+  }
+  // What came in is told whole, and what left by LeftScope, unless the topic is there no more.
+  return move.before && (move.after || commit.after.topics().Find(*id) == nullptr);
 }
 
 void FilteredTail::OnCommit(const CommitInContext& commit) {
   v1::Commit out;
-  const TouchedPartitions touched = FindTouched(commit);
-  // Topics of which something was in the scope before this commit.
-  std::set<Uuid> known;
-  std::set<Uuid> moved;
   v1::Commit entered;
+  const Touched touched = FindTouched(commit);
   if (filter_->is_by_host()) {
-    for (const v1::MetadataRecord& record : commit.records) {
-      if (const std::optional<Uuid> id = TopicOf(record);
-          id.has_value() && hosted_counts_.contains(*id)) {
-        known.insert(*id);
-      }
-    }
-    moved = TellMoves(commit, touched, entered);
-    out.mutable_left_scope()->Swap(entered.mutable_left_scope());
+    TellMoves(commit, touched, out, entered);
   }
-  Offset offset = commit.update.from;
-  for (const v1::MetadataRecord& record : commit.records) {
-    const std::optional<Uuid> id = TopicOf(record);
-    const bool is_of_known_topic = filter_->is_by_host() && filter_->WantsKind(record) &&
-                                   id.has_value() && !PartitionOf(record).has_value() &&
-                                   known.contains(*id) && !moved.contains(*id);
-    if (is_of_known_topic || Passes(commit, record, touched)) {
-      AddRecord(out, record, offset);
+  for (size_t i = 0; i < commit.records.size(); ++i) {
+    if (Passes(commit, i, touched)) {
+      *out.add_records() = commit.records[i];
+      out.add_offsets((commit.update.from + static_cast<int64_t>(i)).value());
     }
-    ++offset;
   }
   // Last: a topic may have taken the name of one that the same commit removed.
   out.mutable_records()->MergeFrom(entered.records());
@@ -184,7 +182,7 @@ void FilteredTail::OnCommit(const CommitInContext& commit) {
 }
 
 void FilteredTail::Flush() {
-  if (seen_ != tail_.end()) {
+  if (seen_ != tail_.end() && !KVORUM_MUTANT(FilteredStandsStill)) {
     AppendEntry(v1::Commit());
   }
 }

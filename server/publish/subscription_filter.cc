@@ -112,6 +112,17 @@ std::optional<Uuid> TopicOf(const v1::MetadataRecord& record) {
   });
 }
 
+std::optional<std::string_view> ConfiguredTopicOf(const v1::MetadataRecord& record) {
+  const auto name_of = [](const auto& config) -> std::optional<std::string_view> {
+    return config.resource_type() == v1::CONFIG_RESOURCE_TYPE_TOPIC
+               ? std::optional<std::string_view>(config.resource_name())
+               : std::nullopt;
+  };
+  return record.has_config()          ? name_of(record.config())
+         : record.has_remove_config() ? name_of(record.remove_config())
+                                      : std::nullopt;
+}
+
 std::optional<int32_t> PartitionOf(const v1::MetadataRecord& record) {
   return VisitRecord(record, [](const auto& inner) -> std::optional<int32_t> {
     if constexpr (HasPartitionIndex<std::decay_t<decltype(inner)>>) {
@@ -173,9 +184,15 @@ absl::StatusOr<std::shared_ptr<const SubscriptionFilter>> SubscriptionFilter::Pa
 }
 
 bool SubscriptionFilter::WantsKind(const v1::MetadataRecord& record) const {
+  if (record.has_remove_topic()) {
+    return WantsKindsOfTopics();
+  }
   const std::string_view kind = KindOf(record);
-  return !kind.empty() && (kinds_.empty() || kinds_.contains(kind) ||
-                           (record.has_remove_topic() && kinds_.contains("partition")));
+  return !kind.empty() && WantsKind(kind);
+}
+
+bool SubscriptionFilter::WantsKindsOfTopics() const {
+  return WantsKind("topic") || WantsKind("partition") || WantsKind("config");
 }
 
 bool SubscriptionFilter::WantsTopic(const Topic& topic) const {
@@ -194,16 +211,8 @@ bool SubscriptionFilter::HostsPartition(const Topic& topic, int32_t index) const
   return partition.has_value() && HasReplicaOn(*partition, *host_);
 }
 
-bool SubscriptionFilter::HostsAnyOf(const Topic& topic) const {
-  if (!host_.has_value()) {
-    return true;
-  }
-  for (const auto& [index, partition] : topic.partitions) {
-    if (HasReplicaOn(partition, *host_)) {
-      return true;
-    }
-  }
-  return false;
+bool SubscriptionFilter::HostsAnyOf(const MetadataImage& image, const Topic& topic) const {
+  return !host_.has_value() || image.topics().hosted.Contains(HostedTopic{*host_, topic.id});
 }
 
 bool SubscriptionFilter::WantsOfImage(const MetadataImage& image,
@@ -211,14 +220,18 @@ bool SubscriptionFilter::WantsOfImage(const MetadataImage& image,
   if (!WantsKind(record)) {
     return false;
   }
-  const std::optional<Uuid> id = TopicOf(record);
-  const Topic* topic = id.has_value() ? image.topics().Find(*id) : nullptr;
+  const Topic* topic = nullptr;
+  if (const std::optional<Uuid> id = TopicOf(record)) {
+    topic = image.topics().Find(*id);
+  } else if (const auto name = ConfiguredTopicOf(record)) {
+    topic = image.topics().Find(*name);
+  }
   if (topic == nullptr) {
     return true;
   }
   const std::optional<int32_t> index = PartitionOf(record);
   return WantsTopic(*topic) &&
-         (index.has_value() ? HostsPartition(*topic, *index) : HostsAnyOf(*topic));
+         (index.has_value() ? HostsPartition(*topic, *index) : HostsAnyOf(image, *topic));
 }
 
 }  // namespace kvorum::publish

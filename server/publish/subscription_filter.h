@@ -22,6 +22,8 @@ std::string_view KindOf(const v1::MetadataRecord& record);
 
 // The topic that `record` belongs to; nullopt: none.
 std::optional<Uuid> TopicOf(const v1::MetadataRecord& record);
+// The name of the topic whose config `record` sets or removes; nullopt: no topic's.
+std::optional<std::string_view> ConfiguredTopicOf(const v1::MetadataRecord& record);
 // The partition, of that topic; nullopt: the topic as a whole, or none.
 std::optional<int32_t> PartitionOf(const v1::MetadataRecord& record);
 
@@ -41,13 +43,16 @@ class SubscriptionFilter {
   }
   bool is_by_host() const { return host_.has_value(); }
 
-  // A removed topic takes its partitions along.
+  bool WantsKind(std::string_view kind) const { return kinds_.empty() || kinds_.contains(kind); }
+  // A removed topic takes its partitions and configs along.
   bool WantsKind(const v1::MetadataRecord& record) const;
+  // Topics, or something that goes with them.
+  bool WantsKindsOfTopics() const;
   // By name, prefix or id; not by host.
   bool WantsTopic(const Topic& topic) const;
   // By host too, where the filter is by host.
   bool HostsPartition(const Topic& topic, int32_t index) const;
-  bool HostsAnyOf(const Topic& topic) const;
+  bool HostsAnyOf(const MetadataImage& image, const Topic& topic) const;
 
   // Whether a record of a snapshot of `image` is in the scope there.
   bool WantsOfImage(const MetadataImage& image, const v1::MetadataRecord& record) const;

@@ -38,7 +38,7 @@ void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage
     // The image came from a snapshot, not from the commits that were told.
     tail_.ResetTo(image_position_);
     for (const auto& [id, filtered] : filtered_) {
-      filtered->ResetTo(*image);
+      filtered->ResetTo(image_position_);
     }
   } else {
     FeedFiltered(*image);

@@ -5,6 +5,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/metadata/metadata_delta.h"
 #include "server/metadata/record_codec.h"
 #include "server/publish/update_publisher.h"
@@ -47,8 +48,9 @@ void UpdatePublisher::FeedFiltered(const MetadataImage& image) {
       own = delta.Apply({update.to, update.epoch, image.provenance().append_time_ms});
     }
     const MetadataImage& after = own == nullptr ? image : *own;
+    const std::vector<std::optional<Uuid>> topics = TopicsOf(records, *before);
     for (const auto& [id, filtered] : filtered_) {
-      filtered->OnCommit({update, records, *before, after});
+      filtered->OnCommit({update, records, topics, *before, after});
     }
     if (own != nullptr) {
       before = std::move(own);
@@ -66,7 +68,7 @@ void UpdatePublisher::Attach(Subscription& subscription) {
   std::unique_ptr<FilteredTail>& filtered = filtered_[subscription.filter->id()];
   if (filtered == nullptr) {
     filtered = std::make_unique<FilteredTail>(
-        subscription.filter, *filter_image_,
+        subscription.filter, image_position_,
         FilteredTail::Limits{config_.generation, config_.filtered_tail_max_bytes,
                              config_.max_message_bytes});
   }
@@ -111,7 +113,7 @@ void UpdatePublisher::LocateFiltered(Subscription& subscription) {
     LocateAbove(subscription);
     return;
   }
-  if (subscription.filter_changed) {
+  if (subscription.filter_changed && !KVORUM_MUTANT(FilterChangeUnnoticed)) {
     ResetToSnapshot(subscription, v1::Reset::REASON_FILTER,
                     "what the subscriber has was made with another filter, or with none");
     return;
@@ -136,6 +138,9 @@ TailEntryPtr UpdatePublisher::NextFilteredEntry(Subscription& subscription) {
   }
   if (ring.Locate(subscription.position) == CommittedTail::Place::kFound) {
     return ring.EntryAt(subscription.position.offset);
+  }
+  if (KVORUM_MUTANT(FilteredRingSkipped)) {
+    return ring.EntryAt(ring.start().offset);
   }
   ResetToSnapshot(subscription, v1::Reset::REASON_COMPACTED,
                   "the subscriber is too slow for what is kept for its filter");

@@ -94,6 +94,7 @@ void UpdatePublisher::BeginSnapshot(Subscription& subscription, const v1::Reset*
     subscription.preamble.push_back(EncodeUpdate(update));
   }
   subscription.wants_snapshot = false;
+  subscription.filter_changed = false;  // what it has is of this filter from here on
   subscription.snapshot_position = image_position_;
   const size_t max_bytes = config_.max_message_bytes / kChunksPerMessage;
   if (subscription.filter != nullptr) {

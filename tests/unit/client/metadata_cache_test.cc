@@ -177,6 +177,33 @@ TEST_F(MetadataCacheTest, RefusesRecordsThatDoNotFit) {
   }
 }
 
+TEST_F(MetadataCacheTest, ConfigsGoWithATopicThatAFilterLeavesOut) {
+  v1::MetadataRecord config;
+  config.mutable_config()->set_resource_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
+  config.mutable_config()->set_resource_name("orders");
+  config.mutable_config()->set_name("cleanup.policy");
+  config.mutable_config()->set_value("compact");
+  const uint64_t empty = cache_.digest();
+  CommittedRecords commit;
+  *commit.records.Add() = config;
+  commit.offsets = {3};
+  ASSERT_FALSE(cache_.OnCommit(commit).has_value());
+  EXPECT_EQ(cache_.Snapshot()->settings->configs.size(), 1u);
+  commit.records.Clear();
+  *commit.records.Add() = RemoveTopic("orders");
+  ASSERT_FALSE(cache_.OnCommit(commit).has_value());
+  EXPECT_EQ(cache_.digest(), empty) << "the topic was removed";
+
+  commit.records.Clear();
+  *commit.records.Add() = config;
+  ASSERT_FALSE(cache_.OnCommit(commit).has_value());
+  CommittedRecords left;
+  left.left_scope.Add()->set_topic_id(kTopicId);
+  left.left_scope.Mutable(0)->set_topic_name("orders");
+  ASSERT_FALSE(cache_.OnCommit(left).has_value());
+  EXPECT_EQ(cache_.digest(), empty) << "the topic left the scope";
+}
+
 TEST_F(MetadataCacheTest, RefusesVersionsThatGoBack) {
   ASSERT_FALSE(Commit({Entry("k", "v", 5)}));
   EXPECT_TRUE(Commit({Entry("k", "w", 5)}).has_value());

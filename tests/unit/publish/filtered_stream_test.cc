@@ -26,6 +26,15 @@ using Things = std::map<std::string, std::string>;
 
 std::string Hex(const std::string& bytes) { return Uuid::FromBytes(bytes)->ToString(); }
 
+// With all that goes with it.
+void RemoveTopic(const std::string& id, const std::string& name, Things& things) {
+  things.erase("topic " + Hex(id));
+  std::erase_if(things, [&](const auto& thing) {
+    return thing.first.starts_with("partition " + Hex(id) + "/") ||
+           thing.first.starts_with("config " + name + "/");
+  });
+}
+
 void Apply(const v1::MetadataRecord& record, Things& things) {
   using Case = v1::MetadataRecord;
   const auto partition_name = [](const auto& partition) {
@@ -35,12 +44,17 @@ void Apply(const v1::MetadataRecord& record, Things& things) {
     case Case::kTopic:
       things["topic " + Hex(record.topic().topic_id())] = record.SerializeAsString();
       return;
-    case Case::kRemoveTopic: {
-      const std::string id = Hex(record.remove_topic().topic_id());
-      things.erase("topic " + id);
-      std::erase_if(things, [&](const auto& thing) {
-        return thing.first.starts_with("partition " + id + "/");
-      });
+    case Case::kRemoveTopic:
+      RemoveTopic(record.remove_topic().topic_id(), record.remove_topic().name(), things);
+      return;
+    case Case::kConfig:
+      things[fmt::format("config {}/{}", record.config().resource_name(), record.config().name())] =
+          record.SerializeAsString();
+      return;
+    case Case::kRemoveConfig: {
+      const v1::RemoveConfigRecord& config = record.remove_config();
+      const auto name = fmt::format("config {}/{}", config.resource_name(), config.name());
+      ASSERT_EQ(things.erase(name), 1u) << "the removal of " << name << ", which is not there";
       return;
     }
     case Case::kPartition:
@@ -130,12 +144,11 @@ class FilteredSink : public SubscriberSink {
       const std::string id = Hex(scope.topic_id());
       left.push_back(scope.has_partition_index() ? fmt::format("{}/{}", id, scope.partition_index())
                                                  : id);
-      std::erase_if(things, [&](const auto& thing) {
-        return scope.has_partition_index()
-                   ? thing.first == fmt::format("partition {}/{}", id, scope.partition_index())
-                   : thing.first == "topic " + id ||
-                         thing.first.starts_with("partition " + id + "/");
-      });
+      if (scope.has_partition_index()) {
+        things.erase(fmt::format("partition {}/{}", id, scope.partition_index()));
+      } else {
+        RemoveTopic(scope.topic_id(), scope.topic_name(), things);
+      }
     }
     for (const v1::MetadataRecord& record : commit.records()) {
       Apply(record, things);
@@ -165,6 +178,21 @@ class FilteredStreamTest : public PublisherFixture {
     record.mutable_topic()->set_topic_id(id.ToBytes());
     record.mutable_topic()->set_name(name);
     record.mutable_topic()->set_min_insync_replicas(1);
+    return record;
+  }
+  static v1::MetadataRecord ConfigRecord(const std::string& topic, const std::string& value) {
+    v1::MetadataRecord record;
+    record.mutable_config()->set_resource_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
+    record.mutable_config()->set_resource_name(topic);
+    record.mutable_config()->set_name("retention.ms");
+    record.mutable_config()->set_value(value);
+    return record;
+  }
+  static v1::MetadataRecord RemoveConfigRecord(const std::string& topic) {
+    v1::MetadataRecord record;
+    record.mutable_remove_config()->set_resource_type(v1::CONFIG_RESOURCE_TYPE_TOPIC);
+    record.mutable_remove_config()->set_resource_name(topic);
+    record.mutable_remove_config()->set_name("retention.ms");
     return record;
   }
   static v1::MetadataRecord RemoveTopic(const Uuid& id, const std::string& name) {
@@ -316,6 +344,45 @@ TEST_F(FilteredStreamTest, TopicsThatComeAndGoWithAHost) {
   EXPECT_EQ(sink.position.offset(), history.end().offset.value());
 }
 
+TEST_F(FilteredStreamTest, ConfigsBelongToTheirTopics) {
+  CommitSome();
+  Commit({ConfigRecord("orders", "1"), ConfigRecord("orders.dead", "1")});
+  FilteredSink by_id;
+  by_id.request.mutable_filter()->add_topic_ids(ids[0].ToString());
+  FilteredSink by_host;  // of orders.dead only
+  by_host.request.set_broker_id(3);
+  by_host.request.mutable_filter()->set_hosted_by_broker(true);
+  by_host.request.mutable_filter()->add_topic_prefixes("orders.");
+  FilteredSink by_kind;  // no topics, and yet it is told when configs go with theirs
+  by_kind.request.mutable_filter()->add_kinds("config");
+  std::vector<std::pair<FilteredSink*, SubscriptionId>> sinks;
+  for (FilteredSink* sink : {&by_id, &by_host, &by_kind}) {
+    sinks.emplace_back(sink, Subscribe(*sink));
+    TakeAll(*sink, sinks.back().second);
+  }
+  EXPECT_EQ(by_id.things.count("config orders/retention.ms"), 1u);
+  EXPECT_EQ(by_id.things.count("config orders.dead/retention.ms"), 0u);
+  EXPECT_EQ(by_host.things.count("config orders.dead/retention.ms"), 1u);
+  EXPECT_EQ(by_host.things.count("config orders/retention.ms"), 0u);
+  Commit({ConfigRecord("orders", "2"), ConfigRecord("orders.dead", "2")});
+  Commit({RemoveConfigRecord("orders.dead")});
+  Commit({ConfigRecord("orders.dead", "3")});
+  // The name passes to another topic, and with it its configs, to be seen by name and not by id.
+  Commit({RemoveTopic(ids[0], "orders"), TopicRecord(ids[2], "orders"),
+          PartitionRecord(ids[2], 0, {3}), ConfigRecord("orders", "4")});
+  Commit({TopicRecord(ids[3], "orders.new"), ConfigRecord("orders.new", "5"),
+          PartitionRecord(ids[3], 0, {3})});
+  Commit({RemoveTopic(ids[1], "orders.dead")});
+  for (const auto& [sink, id] : sinks) {
+    TakeAll(*sink, id);
+    ExpectTrueEverywhere(*sink);
+  }
+  EXPECT_EQ(by_id.things.count("config orders/retention.ms"), 0u);
+  EXPECT_EQ(by_host.things.count("config orders.new/retention.ms"), 1u) << "whole, with its topic";
+  EXPECT_EQ(NamesOf(by_kind.things), (std::vector<std::string>{"config orders.new/retention.ms",
+                                                               "config orders/retention.ms"}));
+}
+
 // Replicas move in a way that the records of this release cannot say yet, so the images do.
 TEST_F(FilteredStreamTest, WhatEntersAppearsWholeAndWhatLeavesIsTold) {
   const auto image_with = [this](std::vector<int32_t> zero, std::vector<int32_t> one, int64_t end) {
@@ -332,13 +399,16 @@ TEST_F(FilteredStreamTest, WhatEntersAppearsWholeAndWhatLeavesIsTold) {
   const auto nowhere = image_with({2}, {3}, 5);
   const auto first = image_with({2, 1}, {3}, 6);
   const auto second = image_with({2}, {1, 3}, 7);
-  FilteredTail tail(filter, *nowhere, {kGeneration, 1 << 20, 1 << 17});
+  FilteredTail tail(filter, nowhere->provenance().position(), {kGeneration, 1 << 20, 1 << 17});
   const auto feed = [&](const MetadataImage& before, const MetadataImage& after) {
     const Offset from = before.provenance().end_offset;
     const std::vector<v1::MetadataRecord> records{PartitionChange(ids[0], 0, {2}, 1),
                                                   PartitionChange(ids[0], 1, {3}, 1)};
-    tail.OnCommit(
-        {{from, after.provenance().end_offset, Epoch(1), nullptr}, records, before, after});
+    tail.OnCommit({{from, after.provenance().end_offset, Epoch(1), nullptr},
+                   records,
+                   TopicsOf(records, before),
+                   before,
+                   after});
     Delivery delivery;
     tail.tail().EntryAt(from)->parts.front().AppendTo(delivery);
     return Decode(delivery).updates(0).commit();
@@ -358,6 +428,7 @@ TEST_F(FilteredStreamTest, WhatEntersAppearsWholeAndWhatLeavesIsTold) {
   ASSERT_EQ(gone.left_scope_size(), 1);
   EXPECT_FALSE(gone.left_scope(0).has_partition_index())
       << "with its last partition the topic leaves";
+  EXPECT_EQ(gone.left_scope(0).topic_name(), "t");
 }
 
 TEST_F(FilteredStreamTest, ResumingGoesOnAndAnotherFilterStartsWithReset) {
