@@ -32,6 +32,7 @@ Liveness::Liveness(World& world, const Actors& actors, Random random)
     : world_(world),
       brokers_(actors.brokers),
       clients_(actors.clients),
+      subscribers_(actors.subscribers),
       operator_(actors.quorum),
       random_(random) {}
 
@@ -59,6 +60,9 @@ void Liveness::ChooseCore() {
 }
 
 void Liveness::StartEverybody() {
+  for (const auto& subscriber : subscribers_) {
+    subscriber->Calm();
+  }
   const bool down = world_.options.liveness == LivenessMode::kMinorityDown;
   for (const auto& [id, machine] : world_.controllers) {
     if (!others_.contains(id) || !down) {
@@ -76,6 +80,9 @@ void Liveness::StartEverybody() {
     }
     for (int i = 0; i < world_.options.workload.clients; ++i) {
       world_.cut_paths.insert({kFirstClientActor + i, id});
+    }
+    for (const auto& subscriber : subscribers_) {
+      world_.cut_paths.insert({subscriber->actor(), id});
     }
   }
   // One broker may be dead for good.
@@ -236,6 +243,17 @@ std::string Liveness::MissingInBrokers() const {
   return "";
 }
 
+// Also who asked for things of which there are none any more.
+std::string Liveness::MissingInSubscribers() const {
+  for (const auto& subscriber : subscribers_) {
+    if (subscriber->applied_end() < *target_) {
+      return fmt::format("L5: filtered subscriber {} is at {} of {}", subscriber->actor(),
+                         subscriber->applied_end(), *target_);
+    }
+  }
+  return "";
+}
+
 std::string Liveness::Missing() {
   if (std::string missing = MissingInCore(); !missing.empty()) {
     return missing;
@@ -263,7 +281,10 @@ std::string Liveness::Missing() {
   if (std::string missing = MissingInQuorum(); !missing.empty()) {
     return missing;
   }
-  return MissingInBrokers();
+  if (std::string missing = MissingInBrokers(); !missing.empty()) {
+    return missing;
+  }
+  return MissingInSubscribers();
 }
 
 std::string Liveness::MissingInQuorum() const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/base/random.h"
+#include "tests/sim/filtered_subscriber.h"
 #include "tests/sim/quorum_operator.h"
 #include "tests/sim/sim_broker.h"
 #include "tests/sim/sim_client.h"
@@ -27,9 +28,11 @@ class Liveness {
  public:
   using Brokers = std::vector<std::unique_ptr<SimBroker>>;
   using Clients = std::vector<std::unique_ptr<SimClient>>;
+  using Subscribers = std::vector<std::unique_ptr<FilteredSubscriber>>;
   struct Actors {
     Brokers& brokers;
     Clients& clients;
+    Subscribers& subscribers;
     QuorumOperator& quorum;
   };
 
@@ -59,6 +62,7 @@ class Liveness {
   std::string Missing();
   std::string MissingInCore() const;
   std::string MissingInBrokers() const;
+  std::string MissingInSubscribers() const;
   std::string MissingInQuorum() const;
   SimProcess* Leader() const;
   std::optional<Epoch> LeaderEpoch() const;
@@ -66,6 +70,7 @@ class Liveness {
   World& world_;
   Brokers& brokers_;
   Clients& clients_;
+  Subscribers& subscribers_;
   QuorumOperator& operator_;
   Random random_;
   std::set<NodeId> core_;         // voters that must work

@@ -144,6 +144,13 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "move_done",
     "move_cancelled",
     "transaction_of_partitions",
+    "filtered_resumed",
+    "filtered_fell_off",
+    "filtered_nothing",
+    "filtered_too_slow",
+    "filter_changed",
+    "scope_entered",
+    "scope_left",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");
 

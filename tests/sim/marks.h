@@ -150,6 +150,13 @@ enum class Mark : size_t {
   kMoveDone,
   kMoveCancelled,
   kTransactionOfPartitions,
+  kFilteredResumed,
+  kFilteredFellOff,
+  kFilteredNothing,
+  kFilteredTooSlow,
+  kFilterChanged,
+  kScopeEntered,
+  kScopeLeft,
   kCount,
 };
 

@@ -152,6 +152,11 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
   options.bootstrap_metadata_level =
       random.OneIn(3, 4) ? kMaxMetadataLevel
                          : static_cast<int32_t>(random.Between(0, kMaxMetadataLevel - 1));
+  if (random.OneIn(1, 2)) {
+    options.filtered_subscribers = static_cast<int>(random.Between(1, 3));
+  }
+  options.filtered_tail_max_bytes = LogUniformSize(random, 200, 1 << 20);
+  options.filter_linger = LogUniformMs(random, 100, 30'000);
   return options;
 }
 
@@ -165,7 +170,8 @@ std::string ToText(const SimOptions& options) {
   const auto ms = [](Duration d) { return std::chrono::duration_cast<milliseconds>(d).count(); };
   const auto us = [](Duration d) { return std::chrono::duration_cast<microseconds>(d).count(); };
   return fmt::format(
-      "voters={} observers={} brokers={} clients={} election_ms={} fetch_timeout_ms={} "
+      "voters={} observers={} brokers={} clients={} filtered={} filtered_bytes={} "
+      "filter_linger_ms={} election_ms={} fetch_timeout_ms={} "
       "fetch_wait_ms={} request_ms={} fetch_bytes={} recent_bytes={} apply_bytes={} "
       "inflight_bytes={} tail_bytes={} message_bytes={} turn_us={} turn_events={} drift_ppm={} "
       "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} "
@@ -173,6 +179,7 @@ std::string ToText(const SimOptions& options) {
       "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
       "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} features={} level={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
+      options.filtered_subscribers, options.filtered_tail_max_bytes, ms(options.filter_linger),
       ms(options.election_timeout), ms(options.fetch_timeout), ms(options.fetch_max_wait),
       ms(options.request_timeout), options.fetch_max_bytes, options.recent_batches_max_bytes,
       options.apply_max_bytes, options.max_inflight_append_bytes, options.tail_max_bytes,

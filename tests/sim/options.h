@@ -59,6 +59,7 @@ struct SimOptions {
   int voters = 3;
   int observers = 0;
   int brokers = 3;
+  int filtered_subscribers = 0;
 
   Duration election_timeout{};
   Duration fetch_timeout{};
@@ -77,6 +78,8 @@ struct SimOptions {
   size_t max_pending_replies = 0;
   size_t tail_max_bytes = 0;
   size_t max_message_bytes = 0;
+  size_t filtered_tail_max_bytes = 0;
+  Duration filter_linger{};
 
   // Loop behaviour: how late a turn may come and how many events it may take.
   Duration max_turn_delay{};

@@ -26,9 +26,10 @@ SimBroker::SimBroker(World& world, ClientChecker& checker, int id, Random random
     : world_(world), checker_(checker), id_(id), random_(random), finder_(world, random_.Fork()) {}
 
 Offset SimBroker::applied_end() const {
-  const StreamChecker::State& state =
-      stream_checker_.has_value() ? stream_checker_->state() : state_;
-  return Offset(state.position.has_value() ? state.position->offset() : 0);
+  if (stream_checker_.has_value()) {
+    return stream_checker_->end_offset();
+  }
+  return Offset(state_.position.has_value() ? state_.position->offset() : 0);
 }
 
 void SimBroker::Later(Duration delay, void (SimBroker::*task)()) {
@@ -302,7 +303,7 @@ void SimBroker::OnIsrChanged(const CallResult<controller::CommandReply>& result)
 
 std::optional<v1::AlterPartitionRequest> SimBroker::DrawIsrChange() {
   const MetadataImage& image =
-      stream_checker_.has_value() ? *stream_checker_->state().image : *state_.image;
+      stream_checker_.has_value() ? stream_checker_->image() : *state_.image;
   v1::AlterPartitionRequest request;
   request.set_cluster_id(world_.options.cluster_id);
   request.set_broker_id(id_);

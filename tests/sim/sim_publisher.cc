@@ -20,6 +20,8 @@ publish::PublisherConfig MakeConfig(const World& world, NodeId node) {
   config.ahead_timeout = world.options.stream_ahead_timeout;
   config.tail_max_bytes = world.options.tail_max_bytes;
   config.max_message_bytes = world.options.max_message_bytes;
+  config.filtered_tail_max_bytes = world.options.filtered_tail_max_bytes;
+  config.filter_linger = world.options.filter_linger;
   return config;
 }
 

@@ -10,6 +10,8 @@ namespace kvorum::sim {
 namespace {
 
 constexpr uint16_t kControllerPort = 7401;
+// Filtered subscribers draw from a stream of their own: a seed without them is as it was before.
+constexpr uint64_t kSubscribersSalt = 0x6b766f72756d0002ULL;
 
 }  // namespace
 
@@ -58,6 +60,11 @@ void Simulation::MakeActors() {
     clients_.push_back(std::make_unique<SimClient>(world_, client_checker_, kFirstClientActor + i,
                                                    random_.Fork()));
   }
+  Random random(world_.options.seed ^ kSubscribersSalt);
+  for (int i = 0; i < world_.options.filtered_subscribers; ++i) {
+    subscribers_.push_back(
+        std::make_unique<FilteredSubscriber>(world_, client_checker_, i, random.Fork()));
+  }
 }
 
 RunResult Simulation::Run() {
@@ -70,6 +77,9 @@ RunResult Simulation::Run() {
   for (const auto& client : clients_) {
     client->Start();
   }
+  for (const auto& subscriber : subscribers_) {
+    subscriber->Start();
+  }
   operator_of_quorum_->Start();
   domain_client_->Start();
   nemesis_->Start();
@@ -80,7 +90,7 @@ RunResult Simulation::Run() {
   operator_of_quorum_->Stop();
   domain_client_->Stop();
   checks_.Sweep();
-  Liveness(world_, {brokers_, clients_, *operator_of_quorum_}, random_.Fork()).Run();
+  Liveness(world_, {brokers_, clients_, subscribers_, *operator_of_quorum_}, random_.Fork()).Run();
   checks_.Sweep();
   model_checker_.CheckEnd();
   return {.hash = world_.log.hash(),

@@ -9,6 +9,7 @@
 #include "tests/sim/checkers/client_checker.h"
 #include "tests/sim/checkers/model_checker.h"
 #include "tests/sim/domain_client.h"
+#include "tests/sim/filtered_subscriber.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/options.h"
 #include "tests/sim/quorum_operator.h"
@@ -47,6 +48,7 @@ class Simulation {
   ModelChecker model_checker_;
   std::vector<std::unique_ptr<SimBroker>> brokers_;
   std::vector<std::unique_ptr<SimClient>> clients_;
+  std::vector<std::unique_ptr<FilteredSubscriber>> subscribers_;
   std::unique_ptr<QuorumOperator> operator_of_quorum_;
   std::unique_ptr<Nemesis> nemesis_;
   std::unique_ptr<DomainClient> domain_client_;
