@@ -105,7 +105,7 @@ void Node::HandleQuery(Now now, controller::Query query, Done<controller::QueryR
 
 void Node::AnswerAt(Now now, Offset offset, WaitingQuery waiting) {
   const v1::ReadOptions& options = OptionsOf(waiting.query);
-  if (options.has_min_position()) {
+  if (options.has_min_position() && !KVORUM_MUTANT(MinPositionIgnored)) {
     offset = std::max(offset, Offset(options.min_position().offset()));
   }
   if (offset <= applier_.applied_end()) {
@@ -120,7 +120,9 @@ void Node::AnswerAt(Now now, Offset offset, WaitingQuery waiting) {
 
 void Node::AnswerQuery(Now now, const controller::Query& query,
                        const Done<controller::QueryReply>& done) {
-  if (const v1::ReadOptions& options = OptionsOf(query); options.has_min_position()) {
+  if (const v1::ReadOptions& options = OptionsOf(query); options.has_min_position() &&
+                                                         !KVORUM_MUTANT(PositionUnchecked) &&
+                                                         !KVORUM_MUTANT(MinPositionIgnored)) {
     if (absl::Status status = CheckIsReached(options.min_position()); !status.ok()) {
       done(std::move(status));
       return;
@@ -166,7 +168,8 @@ absl::StatusOr<controller::QueryReply> Node::AnswerFromImage(Now now, const Requ
 }
 
 void Node::AnswerWaitingQueries(Now now) {
-  while (!waiting_queries_.empty() && waiting_queries_.begin()->first <= applier_.applied_end()) {
+  while (!waiting_queries_.empty() && !KVORUM_MUTANT(WaitUnanswered) &&
+         waiting_queries_.begin()->first <= applier_.applied_end()) {
     const WaitingQuery waiting = std::move(waiting_queries_.begin()->second);
     waiting_queries_.erase(waiting_queries_.begin());
     AnswerQuery(now, waiting.query, waiting.done);

@@ -34,10 +34,11 @@ constexpr std::array kPrefixes{"topic-", "topic-1", "model-", "large-", "model-2
 
 }  // namespace
 
-FilteredSubscriber::FilteredSubscriber(World& world, ClientChecker& clients, int number,
-                                       Random random)
+FilteredSubscriber::FilteredSubscriber(World& world, ClientChecker& clients, ModelChecker& model,
+                                       int number, Random random)
     : world_(world),
       clients_(clients),
+      model_(model),
       number_(number),
       name_(fmt::format("filtered subscriber {}", number)),
       random_(random),
@@ -166,11 +167,12 @@ void FilteredSubscriber::Act() {
 void FilteredSubscriber::MovePartition() {
   const auto& topics = world_.ghost.image()->topics().by_id;
   const auto topic = topics.lower_bound(Uuid::FromRandom(random_));
-  // Those of the client of all domains are its own to move.
-  if (topic == topics.end() || !topic->value.name->starts_with("topic-")) {
+  if (topic == topics.end()) {
     return;
   }
+  const Uuid id = Uuid::FromRandom(random_);
   v1::AlterPartitionReassignmentsRequest request;
+  request.mutable_options()->set_request_id(id.ToString());
   v1::AlterPartitionReassignmentsRequest::Item& item = *request.add_partitions();
   item.mutable_topic()->set_name(*topic->value.name);
   item.set_partition_index(
@@ -182,6 +184,7 @@ void FilteredSubscriber::MovePartition() {
   if (second != first && random_.OneIn(1, 3)) {
     item.add_replicas(second);
   }
+  model_.OnSent(id, request);
   ClientCall<controller::CommandReply> call;
   call.actor = actor();
   call.to = finder_.target();
@@ -190,9 +193,12 @@ void FilteredSubscriber::MovePartition() {
   call.invoke = [request](SimProcess& process, Now now, TimePoint deadline, auto done) {
     process.node().HandleCommand(now, request, deadline, std::move(done));
   };
-  call.on_leave = [this, request, before = world_.ghost.end_offset()](
+  call.on_leave = [this, id, request, before = world_.ghost.end_offset()](
                       SimProcess& process, const absl::StatusOr<controller::CommandReply>& reply) {
     clients_.OnWriteAnswered(process, request, before, reply);
+    if (reply.ok()) {
+      model_.OnAcknowledged(process, id, *reply);
+    }
   };
   call.on_result = [this](const CallResult<controller::CommandReply>& result) {
     if (result.kind != CallResult<controller::CommandReply>::Kind::kAnswered) {

@@ -8,6 +8,7 @@
 #include "server/base/random.h"
 #include "tests/sim/checkers/client_checker.h"
 #include "tests/sim/checkers/filtered_stream_checker.h"
+#include "tests/sim/checkers/model_checker.h"
 #include "tests/sim/controller_finder.h"
 #include "tests/sim/sim_stream.h"
 #include "tests/sim/world.h"
@@ -21,7 +22,8 @@ namespace kvorum::sim {
 // a seed without one is the run that it was. Owned by the simulation.
 class FilteredSubscriber : public SimStream::Reader {
  public:
-  FilteredSubscriber(World& world, ClientChecker& clients, int number, Random random);
+  FilteredSubscriber(World& world, ClientChecker& clients, ModelChecker& model, int number,
+                     Random random);
 
   void Start();
   // From now on it brings no faults of its own.
@@ -48,6 +50,7 @@ class FilteredSubscriber : public SimStream::Reader {
 
   World& world_;
   ClientChecker& clients_;
+  ModelChecker& model_;  // knows every move of partitions
   int number_;
   std::string name_;
   Random random_;

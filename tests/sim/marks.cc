@@ -151,6 +151,11 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "filter_changed",
     "scope_entered",
     "scope_left",
+    "session_read",
+    "session_waits",
+    "session_not_reached",
+    "session_lost_write_read",
+    "session_refused",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");
 

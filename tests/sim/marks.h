@@ -157,6 +157,11 @@ enum class Mark : size_t {
   kFilterChanged,
   kScopeEntered,
   kScopeLeft,
+  kSessionRead,
+  kSessionWaits,
+  kSessionNotReached,
+  kSessionLostWriteRead,
+  kSessionRefused,
   kCount,
 };
 

@@ -91,6 +91,18 @@ int DrawVoters(Random& random) {
                         : 7;
 }
 
+// Drawn apart, so that the seeds without them are the runs that they were: among those are the
+// regressions that are older.
+void DrawSubscribers(SimOptions& options) {
+  Random random(options.seed ^ 0x6b766f72756d4f6eULL);
+  if (random.OneIn(1, 2)) {
+    options.filtered_subscribers = static_cast<int>(random.Between(1, 3));
+    options.session_clients = static_cast<int>(random.Between(0, 2));
+  }
+  options.filtered_tail_max_bytes = LogUniformSize(random, 200, 1 << 20);
+  options.filter_linger = LogUniformMs(random, 100, 30'000);
+}
+
 LivenessMode DrawLiveness(Random& random) {
   return random.OneIn(2, 5)   ? LivenessMode::kAllHealthy
          : random.OneIn(1, 3) ? LivenessMode::kMinorityDown
@@ -152,11 +164,7 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
   options.bootstrap_metadata_level =
       random.OneIn(3, 4) ? kMaxMetadataLevel
                          : static_cast<int32_t>(random.Between(0, kMaxMetadataLevel - 1));
-  if (random.OneIn(1, 2)) {
-    options.filtered_subscribers = static_cast<int>(random.Between(1, 3));
-  }
-  options.filtered_tail_max_bytes = LogUniformSize(random, 200, 1 << 20);
-  options.filter_linger = LogUniformMs(random, 100, 30'000);
+  DrawSubscribers(options);
   return options;
 }
 
@@ -170,7 +178,7 @@ std::string ToText(const SimOptions& options) {
   const auto ms = [](Duration d) { return std::chrono::duration_cast<milliseconds>(d).count(); };
   const auto us = [](Duration d) { return std::chrono::duration_cast<microseconds>(d).count(); };
   return fmt::format(
-      "voters={} observers={} brokers={} clients={} filtered={} filtered_bytes={} "
+      "voters={} observers={} brokers={} clients={} filtered={} sessions={} filtered_bytes={} "
       "filter_linger_ms={} election_ms={} fetch_timeout_ms={} "
       "fetch_wait_ms={} request_ms={} fetch_bytes={} recent_bytes={} apply_bytes={} "
       "inflight_bytes={} tail_bytes={} message_bytes={} turn_us={} turn_events={} drift_ppm={} "
@@ -179,20 +187,21 @@ std::string ToText(const SimOptions& options) {
       "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
       "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} features={} level={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
-      options.filtered_subscribers, options.filtered_tail_max_bytes, ms(options.filter_linger),
-      ms(options.election_timeout), ms(options.fetch_timeout), ms(options.fetch_max_wait),
-      ms(options.request_timeout), options.fetch_max_bytes, options.recent_batches_max_bytes,
-      options.apply_max_bytes, options.max_inflight_append_bytes, options.tail_max_bytes,
-      options.max_message_bytes, us(options.max_turn_delay), options.max_turn_events,
-      options.max_clock_drift_ppm, us(options.network.min_delay), us(options.network.max_delay),
-      options.network.drop_permille, options.network.duplicate_permille,
-      options.network.misroute_permille, options.network.damage_permille,
-      options.network.stale_permille, us(options.disk.min_delay), us(options.disk.max_delay),
-      ms(options.workload.mean_think_time), ms(options.nemesis_interval),
-      options.workload.large_commands, static_cast<int>(options.liveness), options.reencode_batches,
-      options.snapshots.max_log_bytes, ms(options.snapshots.max_interval),
-      options.snapshots.retention_bytes, ms(options.snapshots.retention_age),
-      options.snapshots.max_kept, options.snapshots.chunk_bytes, ms(options.quorum_change_interval),
+      options.filtered_subscribers, options.session_clients, options.filtered_tail_max_bytes,
+      ms(options.filter_linger), ms(options.election_timeout), ms(options.fetch_timeout),
+      ms(options.fetch_max_wait), ms(options.request_timeout), options.fetch_max_bytes,
+      options.recent_batches_max_bytes, options.apply_max_bytes, options.max_inflight_append_bytes,
+      options.tail_max_bytes, options.max_message_bytes, us(options.max_turn_delay),
+      options.max_turn_events, options.max_clock_drift_ppm, us(options.network.min_delay),
+      us(options.network.max_delay), options.network.drop_permille,
+      options.network.duplicate_permille, options.network.misroute_permille,
+      options.network.damage_permille, options.network.stale_permille, us(options.disk.min_delay),
+      us(options.disk.max_delay), ms(options.workload.mean_think_time),
+      ms(options.nemesis_interval), options.workload.large_commands,
+      static_cast<int>(options.liveness), options.reencode_batches, options.snapshots.max_log_bytes,
+      ms(options.snapshots.max_interval), options.snapshots.retention_bytes,
+      ms(options.snapshots.retention_age), options.snapshots.max_kept,
+      options.snapshots.chunk_bytes, ms(options.quorum_change_interval),
       options.workload.broker_features, options.bootstrap_metadata_level);
 }
 

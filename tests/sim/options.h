@@ -60,6 +60,7 @@ struct SimOptions {
   int observers = 0;
   int brokers = 3;
   int filtered_subscribers = 0;
+  int session_clients = 0;
 
   Duration election_timeout{};
   Duration fetch_timeout{};

@@ -10,7 +10,7 @@ namespace kvorum::sim {
 namespace {
 
 constexpr uint16_t kControllerPort = 7401;
-// Filtered subscribers draw from a stream of their own: a seed without them is as it was before.
+// These draw from a stream of their own: a seed without them is as it was before.
 constexpr uint64_t kSubscribersSalt = 0x6b766f72756d0002ULL;
 
 }  // namespace
@@ -62,8 +62,11 @@ void Simulation::MakeActors() {
   }
   Random random(world_.options.seed ^ kSubscribersSalt);
   for (int i = 0; i < world_.options.filtered_subscribers; ++i) {
-    subscribers_.push_back(
-        std::make_unique<FilteredSubscriber>(world_, client_checker_, i, random.Fork()));
+    subscribers_.push_back(std::make_unique<FilteredSubscriber>(world_, client_checker_,
+                                                                model_checker_, i, random.Fork()));
+  }
+  for (int i = 0; i < world_.options.session_clients; ++i) {
+    sessions_.push_back(std::make_unique<SessionClient>(world_, client_checker_, i, random.Fork()));
   }
 }
 
@@ -80,6 +83,9 @@ RunResult Simulation::Run() {
   for (const auto& subscriber : subscribers_) {
     subscriber->Start();
   }
+  for (const auto& session : sessions_) {
+    session->Start();
+  }
   operator_of_quorum_->Start();
   domain_client_->Start();
   nemesis_->Start();
@@ -89,6 +95,9 @@ RunResult Simulation::Run() {
   nemesis_->Stop();
   operator_of_quorum_->Stop();
   domain_client_->Stop();
+  for (const auto& session : sessions_) {
+    session->Stop();
+  }
   checks_.Sweep();
   Liveness(world_, {brokers_, clients_, subscribers_, *operator_of_quorum_}, random_.Fork()).Run();
   checks_.Sweep();

@@ -13,6 +13,7 @@
 #include "tests/sim/nemesis.h"
 #include "tests/sim/options.h"
 #include "tests/sim/quorum_operator.h"
+#include "tests/sim/session_client.h"
 #include "tests/sim/sim_broker.h"
 #include "tests/sim/sim_client.h"
 #include "tests/sim/sim_network.h"
@@ -49,6 +50,7 @@ class Simulation {
   std::vector<std::unique_ptr<SimBroker>> brokers_;
   std::vector<std::unique_ptr<SimClient>> clients_;
   std::vector<std::unique_ptr<FilteredSubscriber>> subscribers_;
+  std::vector<std::unique_ptr<SessionClient>> sessions_;
   std::unique_ptr<QuorumOperator> operator_of_quorum_;
   std::unique_ptr<Nemesis> nemesis_;
   std::unique_ptr<DomainClient> domain_client_;
