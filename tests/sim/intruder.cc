@@ -107,12 +107,13 @@ void Intruder::SendRogueFetch() {
   world_.network->Inject(to, fetch, SimNetwork::Effect::kMustChangeNothing);
 }
 
-// To voters only: an observer whose epoch a stranger raises is stuck until the voters get there,
-// and has no vote to make them.
+// To voters only, also by what they know themselves: an observer whose epoch a stranger raises is
+// stuck until the voters get there, and has no vote to make them.
 void Intruder::SendRogueVote() {
   const NodeId to = DrawTarget();
   const SimProcess* process = world_.RunningOn(to);
-  if (process == nullptr || !world_.IsVoter(to)) {
+  if (process == nullptr || !world_.IsVoter(to) ||
+      !process->node().core().voters().Contains(world_.controllers.at(to)->key())) {
     return;
   }
   raft::VoteRequest vote;
