@@ -1,10 +1,15 @@
 // Fan-out: one write to any number of subscribers of one controller, and how long after the write
-// was sent each of them has it; then as many commits as fit. A table.
+// was sent each of them has it; then as many commits as fit. A message is one of a stream, to one
+// subscriber; a delivery is one commit at one subscriber: a message carries what gathered since the
+// one before. "server us" and "client us": of CPU a message, of single writes, which the serving
+// controller and the thread of all subscribers spend. A table.
 //   build/release/bin/stream_bench [--subscribers 10,100,…] [--seconds S] [--node leader|follower]
 //                                  [--slow PERCENT] [--partitions N]
 
 #include <fmt/format.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -12,7 +17,9 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -77,6 +84,30 @@ int64_t ResidentKiB(pid_t pid) {
     }
   }
   return 0;
+}
+
+// Of a process, so far.
+int64_t CpuUsOf(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  // Behind the name, which may hold anything: proc(5), fields 3 and following.
+  std::istringstream fields(text.substr(text.rfind(')') + 1));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) {
+    fields >> skipped;
+  }
+  int64_t user = 0;
+  int64_t system = 0;
+  fields >> user >> system;
+  return (user + system) * 1'000'000 / sysconf(_SC_CLK_TCK);
+}
+
+// Of the calling thread, so far.
+int64_t OwnCpuUs() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  const auto us = [](const timeval& time) { return time.tv_sec * 1'000'000 + time.tv_usec; };
+  return us(usage.ru_utime) + us(usage.ru_stime);
 }
 
 // One raw stream. Lives until its last event came out of the queue.
@@ -301,6 +332,8 @@ void MeasureColdCatchUp(kvorum::testing::Cluster& cluster, int node, int partiti
   const auto stub =
       v1::MetadataStreamService::NewStub(MakeChannels(cluster.endpoint(node), 1).front());
   grpc::ClientContext context;
+  const int64_t server_before = CpuUsOf(cluster.process(node).pid());
+  const int64_t client_before = OwnCpuUs();
   const auto begun = Clock::now();
   const auto reader = stub->Subscribe(&context, v1::SubscribeRequest());
   size_t bytes = 0;
@@ -311,9 +344,12 @@ void MeasureColdCatchUp(kvorum::testing::Cluster& cluster, int node, int partiti
       records += static_cast<size_t>(update.snapshot_chunk().records_size());
       if (update.has_snapshot_end()) {
         std::cout << fmt::format(
-            "a cold subscriber has them after {:.3f} s: {} records, {:.1f} MiB\n",
+            "a cold subscriber has them after {:.3f} s: {} records, {:.1f} MiB; CPU: {:.3f} s of "
+            "the controller, {:.3f} s of the subscriber\n",
             std::chrono::duration<double>(Clock::now() - begun).count(), records,
-            static_cast<double>(bytes) / (1 << 20));
+            static_cast<double>(bytes) / (1 << 20),
+            static_cast<double>(CpuUsOf(cluster.process(node).pid()) - server_before) / 1e6,
+            static_cast<double>(OwnCpuUs() - client_before) / 1e6);
         context.TryCancel();
         return;
       }
@@ -365,10 +401,10 @@ int Main(const Options& options) {
   const int node = options.node == "leader" ? leader : (leader + 1) % cluster.size();
   std::cout << fmt::format(
       "Streams of one {}, 256-byte values, fsync, 3 nodes on loopback, subscribers on one thread\n"
-      "{:>11}{:>12}{:>14}{:>14}{:>14}{:>14}{:>14}{:>12}{:>16}\n",
+      "{:>11}{:>12}{:>14}{:>14}{:>14}{:>14}{:>14}{:>12}{:>16}{:>11}{:>11}\n",
       options.node, "subscribers", "write p50", "delivered p50", "delivered p99",
       fmt::format("p99, {}% slow", options.slow_percent), "messages/s", "deliveries/s", "MiB/s",
-      "KiB/subscriber");
+      "KiB/subscriber", "server us", "client us");
   const auto duration = std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000));
   for (const int count : options.subscribers) {
     const int64_t before = ResidentKiB(cluster.process(node).pid());
@@ -376,8 +412,15 @@ int Main(const Options& options) {
     const int64_t after = ResidentKiB(cluster.process(node).pid());
 
     Arrivals single;
+    const int64_t server_before = CpuUsOf(cluster.process(node).pid());
+    const int64_t client_before = OwnCpuUs();
     std::vector<int64_t> writes =
         MeasureSingleWrites(fan, cluster.endpoint(leader), duration, single);
+    const auto per_message = [&](int64_t us) {
+      return static_cast<double>(us) / static_cast<double>(std::max<int64_t>(1, single.messages));
+    };
+    const double server_us = per_message(CpuUsOf(cluster.process(node).pid()) - server_before);
+    const double client_us = per_message(OwnCpuUs() - client_before);
     Arrivals flood;
     MeasureFlood(fan, cluster.endpoint(leader), duration, &flood);
     // Some take nothing any more; the flood fills what lies between them and the server.
@@ -388,13 +431,13 @@ int Main(const Options& options) {
     MeasureSingleWrites(fan, cluster.endpoint(leader), duration, beside_slow);
     std::cout << fmt::format(
         "{:>11}{:>9.2f} ms{:>11.2f} ms{:>11.2f} ms{:>11.2f} ms{:>14.0f}{:>14.0f}{:>12.1f}{:>16.1f}"
-        "\n",
+        "{:>11.1f}{:>11.1f}\n",
         count, Percentile(writes, 0.5), Percentile(single.delays_us, 0.5),
         Percentile(single.delays_us, 0.99), Percentile(beside_slow.delays_us, 0.99),
         static_cast<double>(flood.messages) / options.seconds,
         static_cast<double>(flood.commits) / options.seconds,
         static_cast<double>(flood.bytes) / options.seconds / (1 << 20),
-        static_cast<double>(after - before) / count);
+        static_cast<double>(after - before) / count, server_us, client_us);
     std::cout.flush();
   }
   if (options.partitions > 0) {
