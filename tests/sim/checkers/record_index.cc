@@ -55,12 +55,16 @@ void RecordIndex::Add(const v1::MetadataRecord& record, Offset offset) {
 }
 
 void RecordIndex::AddRegistration(const v1::RegisterBrokerRecord& record, Offset offset) {
-  KVORUM_CHECK(record.broker_epoch() == offset.value(),
+  const v1::RegisterBrokerRecord* before = Registration(record.broker_epoch());
+  const bool is_again = before != nullptr && before->broker_id() == record.broker_id() &&
+                        before->incarnation_id() == record.incarnation_id();
+  KVORUM_CHECK(is_again || record.broker_epoch() == offset.value(),
                "invariant 33 BrokerEpoch: registration at offset {} has epoch {}", offset,
                record.broker_epoch());
   const auto [newest, is_first] =
       newest_registration_.emplace(record.broker_id(), record.broker_epoch());
-  KVORUM_CHECK(is_first || newest->second < record.broker_epoch(),
+  KVORUM_CHECK(is_first || newest->second < record.broker_epoch() ||
+                   (is_again && newest->second == record.broker_epoch()),
                "invariant 33 BrokerEpoch: broker {} went from epoch {} to {}", record.broker_id(),
                newest->second, record.broker_epoch());
   newest->second = record.broker_epoch();

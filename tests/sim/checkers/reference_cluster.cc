@@ -287,7 +287,9 @@ void ReferenceCluster::Drain(int32_t broker, const v1::DrainBrokerResponse& resp
   const ChangeCause cause = MakeCause();
   int32_t moved = 0;
   for (const ReferencePartition* next = NextBefore();
-       next != nullptr && next->leader == broker && !cause.drained.contains(NextChange()->leader());
+       next != nullptr && next->leader == broker && NextChange()->leader() != -1 &&
+       next->isr.size() == static_cast<size_t>(NextChange()->isr_size()) &&
+       !cause.drained.contains(NextChange()->leader());
        next = NextBefore()) {
     TakeChange(cause);
     ++moved;

@@ -45,17 +45,14 @@ void ReferenceCluster::UpdateFeatures(const v1::UpdateFeaturesRequest& request) 
                    fmt::format("{} is at {} and broker {} does not support it", item.name(),
                                item.level(), id));
     }
-    if (item.level() == 0) {
-      features_.erase(item.name());
-    } else {
-      features_[item.name()] = item.level();
-    }
     if (item.level() != before) {
+      features_[item.name()] = item.level();
       const bool is_up = item.level() > before;
       log_.Hit(is_metadata ? (is_up ? Mark::kMetadataLevelRaised : Mark::kMetadataLevelLowered)
                            : (is_up ? Mark::kFeatureRaised : Mark::kFeatureLowered));
     }
   }
+  std::erase_if(features_, [](const auto& feature) { return feature.second == 0; });
 }
 
 void ReferenceCluster::Apply(const v1::RegisterBrokerRecord& record, Offset offset) {
