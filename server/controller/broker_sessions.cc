@@ -77,6 +77,10 @@ Offset BrokerSessions::ControlledShutdownOffset(BrokerId broker, Offset log_end)
 
 void BrokerSessions::Excuse(Duration stall) {
   for (auto& [broker, session] : sessions_) {
+    if (session.last_contact + session_timeout_ <= now_) {
+      // What was written while it looked silent did not wait for it.
+      session.unfence_target.reset();
+    }
     session.last_contact = std::min(now_, session.last_contact + stall);
   }
 }

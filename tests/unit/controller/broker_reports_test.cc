@@ -207,6 +207,26 @@ TEST_F(BrokerReportsTest, ForgetsTheSoftStateOfTheIncarnationBefore) {
   EXPECT_EQ(controller().liveness()->LastRejection(BrokerId(1)), "");
 }
 
+// A write that was committed while the broker looked silent did not wait for it, though the silence
+// was the controller's own.
+TEST_F(BrokerReportsTest, AnOldUnfenceTargetDoesNotOutliveASilenceThatIsExcused) {
+  Activate();
+  const int64_t epoch = Register(1);
+  const Offset target = committed->provenance().end_offset;
+  Beat(1, epoch, Offset(0));
+  Advance(seconds(20));  // no timer ran
+  Submit(Put("a"));
+  CommitAll();
+  const Offset end = committed->provenance().end_offset;
+  controller().HandleTimer(now);
+  Beat(1, epoch, target);
+  CommitAll();
+  EXPECT_TRUE(IsFenced(1));
+  Beat(1, epoch, end);
+  CommitAll();
+  EXPECT_FALSE(IsFenced(1));
+}
+
 TEST_F(BrokerReportsTest, ForgetsTheSessionOfWhoIsUnregistered) {
   Activate();
   const int64_t epoch = RegisterUnfenced(1);
