@@ -38,6 +38,7 @@ ActiveController::ActiveController(ControllerConfig config, uint64_t generation,
       random_(random),
       sessions_(config.broker_session_timeout),
       changes_(config.max_recent_changes),
+      request_ages_(std::chrono::milliseconds(config.requests.max_age_ms)),
       balancing_(config.leader_balance_interval, config.leader_balance_max_changes,
                  &BalanceLeaders),
       unclean_elections_(config.unclean_election_interval, config.leader_balance_max_changes,
@@ -53,6 +54,7 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   is_stopping_ = false;
   planned_hashes_.clear();
   changes_.Reset(committed_end_);
+  request_ages_.Start(now.now, log_.log_end_offset());
   if (!KVORUM_MUTANT(R28)) {
     sessions_.Clear();
   }
@@ -259,8 +261,8 @@ absl::StatusOr<ActiveController::Planned<Response>> ActiveController::ExecuteNow
 }
 
 absl::Status ActiveController::Remember(Now now, const RequestIdentity& identity, std::string reply,
-                                        std::vector<v1::MetadataRecord>& records) const {
-  auto expired = ExpireRequests(latest_->requests(), config_.requests, /*added=*/1, now.wall_ms);
+                                        std::vector<v1::MetadataRecord>& records) {
+  auto expired = ForgetRequests(now, /*added=*/1);
   if (expired.has_value()) {
     records.push_back(*std::move(expired));
   }
@@ -272,8 +274,13 @@ absl::Status ActiveController::Remember(Now now, const RequestIdentity& identity
   return absl::OkStatus();
 }
 
-v1::MetadataRecord ActiveController::IdleRecord(Now now) const {
-  auto expired = ExpireRequests(latest_->requests(), config_.requests, /*added=*/0, now.wall_ms);
+std::optional<v1::MetadataRecord> ActiveController::ForgetRequests(Now now, size_t added) {
+  return ExpireRequests(latest_->requests(), config_.requests, added,
+                        request_ages_.AgedBelow(now.now, log_.log_end_offset()));
+}
+
+v1::MetadataRecord ActiveController::IdleRecord(Now now) {
+  auto expired = ForgetRequests(now, /*added=*/0);
   if (expired.has_value()) {
     return *std::move(expired);
   }

@@ -23,6 +23,7 @@
 #include "server/controller/pending_replies.h"
 #include "server/controller/propagation_waits.h"
 #include "server/controller/recent_changes.h"
+#include "server/controller/request_ages.h"
 #include "server/metadata/command.h"
 #include "server/metadata/metadata_image.h"
 #include "server/metadata/metadata_level.h"
@@ -114,9 +115,10 @@ class ActiveController {
   absl::StatusOr<CommandResult<Response>> Plan(Now now, const Request& request);
   // Adds to `records` what a retry will find.
   absl::Status Remember(Now now, const RequestIdentity& identity, std::string reply,
-                        std::vector<v1::MetadataRecord>& records) const;
+                        std::vector<v1::MetadataRecord>& records);
   // What keeps the committed end moving: forgets old requests if there are any.
-  v1::MetadataRecord IdleRecord(Now now) const;
+  v1::MetadataRecord IdleRecord(Now now);
+  std::optional<v1::MetadataRecord> ForgetRequests(Now now, size_t added);
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(Now now, const v1::HeartbeatRequest& request);
   absl::StatusOr<v1::AcknowledgeMetadataResponse> Acknowledge(
       const v1::AcknowledgeMetadataRequest& request);
@@ -163,6 +165,7 @@ class ActiveController {
   Offset committed_end_;  // applied on this node
   BrokerSessions sessions_;
   RecentChanges changes_;
+  RequestAges request_ages_;
   PartitionSweep balancing_;
   PartitionSweep unclean_elections_;
   PendingReplies pending_;

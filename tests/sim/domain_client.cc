@@ -55,6 +55,7 @@ void DomainClient::Next() {
   if (!command_.has_value()) {
     id_ = Uuid::FromRandom(random_);
     attempts_ = 0;
+    first_sent_ = world_.queue.now();
     command_ = DrawCommand();
     std::visit([this](auto& request) { DrawOptions(request); }, *command_);
     model_.OnSent(id_, *command_);
@@ -101,7 +102,11 @@ bool DomainClient::MustRetry(const CallResult<controller::CommandReply>& result)
 }
 
 void DomainClient::OnResult(const CallResult<controller::CommandReply>& result) {
-  if (!MustRetry(result)) {
+  if (MustRetry(result)) {
+    if (world_.queue.now() - first_sent_ > kLongestRetry) {
+      command_.reset();  // whatever became of it
+    }
+  } else {
     // It was answered.
     if (result.answer.ok() && std::holds_alternative<v1::CommitRequest>(*command_)) {
       world_.log.Hit(Mark::kTransactionCommitted);

@@ -17,8 +17,9 @@ namespace kvorum::sim {
 
 // A client of all domains: entries in namespaces, topics, configs, quotas, access control,
 // credentials, features, producer ids, draining and removal of brokers, elections, moves, and
-// transactions of them. Every operation has a request_id and is sent until its fate is known, now
-// and then once more after that. What becomes of it ModelChecker says. Owned by the simulation.
+// transactions of them. Every operation has a request_id and is sent until its fate is known, but
+// no longer than the controllers surely remember it, and now and then once more after that. What
+// becomes of it ModelChecker says. Owned by the simulation.
 class DomainClient {
  public:
   DomainClient(World& world, ClientChecker& clients, ModelChecker& model, int actor, Random random);
@@ -67,6 +68,7 @@ class DomainClient {
   std::optional<controller::Command> command_;
   Uuid id_;
   int attempts_ = 0;
+  TimePoint first_sent_{};
 };
 
 }  // namespace kvorum::sim

@@ -8,6 +8,11 @@
 
 namespace kvorum::sim {
 
+// How long controllers remember requests by their own clocks, which are at most twice as fast, and
+// for how long clients repeat one.
+inline constexpr std::chrono::milliseconds kRequestRetention{30'000};
+inline constexpr std::chrono::milliseconds kLongestRetry{8'000};
+
 // What the network does to one message.
 struct NetworkFaults {
   Duration min_delay{};

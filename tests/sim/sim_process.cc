@@ -33,8 +33,8 @@ NodeConfig MakeConfig(const World& world, const SimController& machine) {
   config.controller.broker_session_timeout = options.broker_session_timeout;
   config.controller.max_idle_interval = options.max_idle_interval;
   config.controller.bootstrap_metadata_level = options.bootstrap_metadata_level;
-  // Wall clocks jump by an hour here: who retries must not be forgotten for that.
-  config.controller.requests.max_age_ms = 24 * 3'600'000;
+  // Longer than anybody retries, on the fastest clock.
+  config.controller.requests.max_age_ms = kRequestRetention.count();
   config.controller.max_pending_replies = options.max_pending_replies;
   config.snapshots = {.max_log_bytes = options.snapshots.max_log_bytes,
                       .max_interval = options.snapshots.max_interval,

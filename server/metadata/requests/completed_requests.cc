@@ -64,13 +64,13 @@ absl::StatusOr<v1::MetadataRecord> CompleteRequest(const RequestIdentity& identi
 
 std::optional<v1::MetadataRecord> ExpireRequests(const RequestsImage& image,
                                                  const RequestRetention& retention, size_t added,
-                                                 int64_t wall_ms) {
+                                                 Offset aged_below) {
   const size_t count = image.by_offset.size() + added;
   size_t surplus = count > retention.max_count ? count - retention.max_count : 0;
   std::optional<int64_t> last;
   size_t expired = 0;
   for (const auto& entry : image.by_offset) {
-    const bool is_old = entry.value->completed_ms() < wall_ms - retention.max_age_ms;
+    const bool is_old = entry.key < aged_below;
     if ((surplus == 0 && !is_old) || expired == kMaxExpiredPerRecord) {
       break;
     }

@@ -19,7 +19,7 @@ namespace kvorum {
 // How many completed requests are remembered, and for how long.
 struct RequestRetention {
   size_t max_count = 100'000;
-  int64_t max_age_ms = 15 * 60 * 1000;
+  int64_t max_age_ms = 15 * 60 * 1000;  // at least, by the clock of who forgets them
 };
 // One request among all that were ever sent: equal identity, the same request.
 struct RequestIdentity {
@@ -58,9 +58,10 @@ absl::StatusOr<v1::MetadataRecord> CompleteRequest(const RequestIdentity& identi
                                                    std::string reply, const OffsetAndEpoch& own,
                                                    int64_t wall_ms);
 
-// What forgets the oldest requests that are beyond `retention` with `added` more, if there are any.
+// What forgets the oldest requests that are beyond `retention.max_count` with `added` more, or
+// whose record is below `aged_below`, if there are any.
 std::optional<v1::MetadataRecord> ExpireRequests(const RequestsImage& image,
                                                  const RequestRetention& retention, size_t added,
-                                                 int64_t wall_ms);
+                                                 Offset aged_below);
 
 }  // namespace kvorum

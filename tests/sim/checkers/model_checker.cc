@@ -75,6 +75,7 @@ void ModelChecker::Take(const GhostBatch& batch) {
   }
   for (const v1::MetadataRecord& record : batch.records) {
     if (record.has_expire_requests()) {
+      world_.log.Hit(Mark::kRequestsForgotten);
       std::erase_if(remembered_, [&](const Uuid& id) {
         return operations_.at(id).completed_at.rbegin()->value() <
                record.expire_requests().below_offset();

@@ -124,11 +124,42 @@ TEST_F(RequestIdTest, AnIdleControllerForgetsWhatIsTooOld) {
   Activate();
   Submit(PutOnce("a"));
   CommitAll();
-  now.wall_ms += 10'001;
-  RunTimersFor(2 * config.max_idle_interval);
+  RunTimersFor(std::chrono::seconds(9));
+  CommitAll();
+  EXPECT_EQ(known(), 1u);
+  RunTimersFor(std::chrono::seconds(3));
   CommitAll();
   EXPECT_EQ(known(), 0u);
   EXPECT_EQ(committed->StateHash(), controller().latest()->StateHash());
+}
+
+TEST_F(RequestIdTest, AJumpOfTheWallClockForgetsNothing) {
+  config.requests.max_age_ms = 10'000;
+  Activate();
+  Submit(PutOnce("a"));
+  CommitAll();
+  now.wall_ms += 3'600'000;
+  RunTimersFor(2 * config.max_idle_interval);
+  CommitAll();
+  EXPECT_EQ(known(), 1u);
+}
+
+// How long they were in the log before, it has not seen.
+TEST_F(RequestIdTest, EverythingIsYoungToANewController) {
+  config.requests.max_age_ms = 10'000;
+  Activate();
+  Submit(PutOnce("a"));
+  CommitAll();
+  RunTimersFor(std::chrono::seconds(9));
+  CommitAll();
+  controller().Deactivate();
+  Activate();
+  RunTimersFor(std::chrono::seconds(9));
+  CommitAll();
+  EXPECT_EQ(known(), 1u);
+  RunTimersFor(std::chrono::seconds(2));
+  CommitAll();
+  EXPECT_EQ(known(), 0u);
 }
 
 TEST_F(RequestIdTest, ARetryThatWaitsForBrokersWaitsForTheFirstAttempt) {

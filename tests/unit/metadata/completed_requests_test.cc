@@ -77,8 +77,8 @@ TEST_F(CompletedRequestsTest, TheOldestBeyondTheCountAreForgotten) {
   const Uuid first = Complete();
   const Uuid second = Complete();
   const Uuid third = Complete();
-  EXPECT_EQ(ExpireRequests(requests(), {.max_count = 3}, 0, 1'000), std::nullopt);
-  const auto expired = ExpireRequests(requests(), {.max_count = 3}, 1, 1'000);
+  EXPECT_EQ(ExpireRequests(requests(), {.max_count = 3}, 0, Offset(0)), std::nullopt);
+  const auto expired = ExpireRequests(requests(), {.max_count = 3}, 1, Offset(0));
   ASSERT_TRUE(expired.has_value());
   world_.Apply({*expired});
   EXPECT_EQ(requests().Find(first), nullptr);
@@ -88,10 +88,11 @@ TEST_F(CompletedRequestsTest, TheOldestBeyondTheCountAreForgotten) {
 }
 
 TEST_F(CompletedRequestsTest, ThoseBeyondTheAgeAreForgotten) {
-  const Uuid old = Complete(7, "r", /*wall_ms=*/1'000);
-  const Uuid young = Complete(7, "r", /*wall_ms=*/2'000);
-  EXPECT_EQ(ExpireRequests(requests(), {.max_age_ms = 500}, 0, 1'500), std::nullopt);
-  const auto expired = ExpireRequests(requests(), {.max_age_ms = 500}, 0, 1'501);
+  const Offset first = world_.next_offset();
+  const Uuid old = Complete();
+  const Uuid young = Complete();
+  EXPECT_EQ(ExpireRequests(requests(), {}, 0, first), std::nullopt);
+  const auto expired = ExpireRequests(requests(), {}, 0, first + 1);
   ASSERT_TRUE(expired.has_value());
   world_.Apply({*expired});
   EXPECT_EQ(requests().Find(old), nullptr);
@@ -102,9 +103,9 @@ TEST_F(CompletedRequestsTest, OneRecordForgetsABoundedNumber) {
   for (size_t i = 0; i < kMaxExpiredPerRecord + 2; ++i) {
     Complete();
   }
-  world_.Apply({*ExpireRequests(requests(), {.max_count = 1}, 0, 1'000)});
+  world_.Apply({*ExpireRequests(requests(), {.max_count = 1}, 0, Offset(0))});
   EXPECT_EQ(requests().by_id.size(), 2u);
-  world_.Apply({*ExpireRequests(requests(), {.max_count = 1}, 0, 1'000)});
+  world_.Apply({*ExpireRequests(requests(), {.max_count = 1}, 0, Offset(0))});
   EXPECT_EQ(requests().by_id.size(), 1u);
 }
 

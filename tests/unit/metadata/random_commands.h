@@ -184,7 +184,7 @@ class RandomCommands {
                         std::string(random_.Below(50), 'r'), {world_.next_offset(), Epoch(1)}, 0);
     ASSERT_TRUE(completed.ok()) << completed.status();
     world_.Apply({*completed});
-    const auto expired = ExpireRequests(world_.image().requests(), {.max_count = 4}, 0, 0);
+    const auto expired = ExpireRequests(world_.image().requests(), {.max_count = 4}, 0, Offset(0));
     if (expired.has_value()) {
       world_.Apply({*expired});
     }
