@@ -1,10 +1,14 @@
 #include "client/broker_session.h"
 
+#include <grpcpp/client_context.h>
+
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "client/random_id.h"
 #include "client/retry.h"
+#include "kvorum/v1/broker.grpc.pb.h"
 
 namespace kvorum::client {
 namespace {
@@ -28,6 +32,18 @@ bool IsFatalForRegistration(const CallError& error) {
 
 }  // namespace
 
+// An open call of HoldSession. Shared with its callback, which may come after the session's end.
+struct BrokerSession::Hold {
+  explicit Hold(const std::shared_ptr<grpc::Channel>& channel) : stub(channel) {}
+
+  v1::BrokerService::Stub stub;
+  grpc::ClientContext context;
+  v1::HoldSessionRequest request;
+  v1::HoldSessionResponse response;
+  std::atomic<bool> is_over = false;
+  std::atomic<bool> is_unknown = false;  // to a server of an earlier release
+};
+
 BrokerSession::BrokerSession(ControllerClient& client, BrokerSessionOptions options,
                              OnRegistered on_registered)
     : client_(client),
@@ -35,7 +51,10 @@ BrokerSession::BrokerSession(ControllerClient& client, BrokerSessionOptions opti
       on_registered_(std::move(on_registered)),
       fenced_interval_(options_.fenced_interval) {}
 
-BrokerSession::~BrokerSession() { EndThread(); }
+BrokerSession::~BrokerSession() {
+  EndThread();
+  EndHold();
+}
 
 void BrokerSession::Start() {
   thread_ = std::thread([this] { Run(); });
@@ -50,6 +69,7 @@ void BrokerSession::Stop() {
     Acknowledge();
   }
   SayGoodbye();
+  EndHold();
 }
 
 void BrokerSession::EndThread() {
@@ -150,6 +170,7 @@ bool BrokerSession::Register() {
       }
       fenced_interval_ = options_.fenced_interval;
       next_heartbeat_ = Clock::now();
+      EndHold();
       if (on_registered_) {
         on_registered_(response->broker_epoch());
       }
@@ -211,6 +232,7 @@ void BrokerSession::Heartbeat() {
     next_heartbeat_ = Clock::now() + kRetryPause;
     return;
   }
+  KeepHold();
   const std::lock_guard<std::mutex> lock(mutex_);
   status_.fenced = response->is_fenced();
   status_.caught_up = response->is_caught_up();
@@ -224,6 +246,36 @@ void BrokerSession::Heartbeat() {
   } else {
     next_heartbeat_ = sent + options_.heartbeat_interval;
     fenced_interval_ = options_.fenced_interval;
+  }
+}
+
+// After a heartbeat was answered: where it was, unless a call is open there. One that ended is made
+// again with the next heartbeat.
+void BrokerSession::KeepHold() {
+  if (hold_ != nullptr && (!hold_->is_over || hold_->is_unknown)) {
+    return;
+  }
+  const std::shared_ptr<Endpoints>& endpoints = client_.endpoints();
+  const std::shared_ptr<grpc::Channel> channel = endpoints->Connect(
+      endpoints->Preferred(), std::chrono::system_clock::now() + options_.call_timeout);
+  if (channel == nullptr) {
+    return;
+  }
+  hold_ = std::make_shared<Hold>(channel);
+  hold_->request.set_broker_id(options_.broker_id);
+  hold_->request.set_broker_epoch(epoch());
+  hold_->stub.async()->HoldSession(&hold_->context, &hold_->request, &hold_->response,
+                                   [hold = hold_](const grpc::Status& status) {
+                                     hold->is_unknown =
+                                         status.error_code() == grpc::StatusCode::UNIMPLEMENTED;
+                                     hold->is_over = true;
+                                   });
+}
+
+void BrokerSession::EndHold() {
+  if (hold_ != nullptr) {
+    hold_->context.TryCancel();
+    hold_.reset();
   }
 }
 

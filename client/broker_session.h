@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -48,8 +49,9 @@ struct BrokerSessionStatus {
 
 // Keeps a broker registered and alive: registers a new incarnation, heartbeats with what the broker
 // has applied, acknowledges between heartbeats, and registers anew when the controller does not
-// know its epoch any more (KIP-631). Owned by the broker; runs a thread of its own.
-// Public methods are thread-safe, Start and Stop excepted.
+// know its epoch any more (KIP-631). Keeps a call open by which the controller notices when this
+// process is gone, so that the next one need not wait (HoldSession). Owned by the broker; runs a
+// thread of its own. Public methods are thread-safe, Start and Stop excepted.
 class BrokerSession {
  public:
   // Called on the session's thread after each registration.
@@ -88,6 +90,8 @@ class BrokerSession {
   void Heartbeat();
   void Acknowledge();
   void SayGoodbye();
+  void KeepHold();
+  void EndHold();
   void OnCallFailed(const CallError& error);
   bool WaitUnlessStopping(std::chrono::milliseconds time);
   bool stopping() const;
@@ -103,6 +107,8 @@ class BrokerSession {
   Clock::time_point next_heartbeat_;
   Clock::time_point next_acknowledge_;
   std::chrono::milliseconds fenced_interval_;
+  struct Hold;
+  std::shared_ptr<Hold> hold_;  // the last one made; null: none, or not for this registration
 
   mutable std::mutex mutex_;  // guards all below; never held during a call
   std::condition_variable wake_;

@@ -96,6 +96,8 @@ void ActiveController::Deactivate() {
     return;
   }
   waits_.InterruptAll(MakeView());
+  held_sessions_.EndAll(MakeError(ErrorReason::kNotController,
+                                  "this controller is not the active one any more; find that"));
   latest_.reset();
   committed_.reset();
   planned_hashes_.clear();
@@ -114,6 +116,8 @@ void ActiveController::Deactivate() {
 void ActiveController::StopFencing() {
   next_fence_check_ = kNever;
   is_stopping_ = true;
+  held_sessions_.EndAll(
+      MakeError(ErrorReason::kShuttingDown, "this controller is stopping; use another one"));
   if (is_active()) {
     waits_.InterruptAll(MakeView());
   }
@@ -307,6 +311,7 @@ void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> re
 void ActiveController::ForgetReplacedSession(BrokerId broker) {
   // What another incarnation said is not true of this one, and who is gone has no session.
   const Broker* current = latest_->brokers().Find(broker);
+  held_sessions_.End(broker, current == nullptr ? std::nullopt : std::optional(current->epoch));
   if (current == nullptr || sessions_.EpochOf(broker) != current->epoch) {
     sessions_.Remove(broker);
   }

@@ -19,6 +19,7 @@
 #include "server/controller/broker_state.h"
 #include "server/controller/commands.h"
 #include "server/controller/controller_config.h"
+#include "server/controller/held_sessions.h"
 #include "server/controller/partition_sweep.h"
 #include "server/controller/pending_replies.h"
 #include "server/controller/propagation_waits.h"
@@ -79,12 +80,18 @@ class ActiveController {
     on_propagated_ = std::move(observer);
   }
 
-  // REQUIRES: is_active() for the first four.
+  // REQUIRES: is_active() for the first five.
+  // A broker keeps this call open: `done` comes when the controller ends it, or after the caller
+  // did.
+  void HandleHoldSession(Now now, const v1::HoldSessionRequest& request, HoldId hold,
+                         Done<v1::HoldSessionResponse> done);
   void HandleCommand(Now now, const Command& command, TimePoint deadline, Done<CommandReply> done);
   void HandleBrokerReport(Now now, const BrokerReport& report, Done<BrokerReportReply> done);
   // The propagation of everything below `position`, which is a place in the log.
   void AwaitApplied(Now now, const v1::Position& position, const AppliedWait& wait,
                     TimePoint deadline, Done<v1::Propagation> done);
+  // The caller of that call is gone. Unknown ones are passed over.
+  void OnHoldEnded(Now now, HoldId hold);
   void OnCommitted(Now now, ImagePtr committed);
   void HandleTimer(Now now);
   TimePoint NextDeadline() const;
@@ -164,6 +171,7 @@ class ActiveController {
   ImagePtr committed_;    // null while not active
   Offset committed_end_;  // applied on this node
   BrokerSessions sessions_;
+  HeldSessions held_sessions_;
   RecentChanges changes_;
   RequestAges request_ages_;
   PartitionSweep balancing_;

@@ -68,6 +68,30 @@ absl::StatusOr<v1::HeartbeatResponse> ActiveController::Heartbeat(
   return response;
 }
 
+void ActiveController::HandleHoldSession(Now now, const v1::HoldSessionRequest& request,
+                                         HoldId hold, Done<v1::HoldSessionResponse> done) {
+  sessions_.Advance(now.now);
+  absl::Status status =
+      CheckSender(request.broker_id(), request.broker_epoch(), /*applied_offset=*/0);
+  if (!status.ok()) {
+    ReplyWhenStable(now.now + config_.default_command_timeout,
+                    [status = std::move(status), done = std::move(done)](
+                        const absl::Status& outcome) { done(outcome.ok() ? status : outcome); });
+    return;
+  }
+  const HeldSessions::Holder holder{BrokerId(request.broker_id()),
+                                    BrokerEpoch(request.broker_epoch())};
+  sessions_.Touch(holder.broker, holder.epoch, std::nullopt);
+  held_sessions_.Add(holder, hold, std::move(done));
+}
+
+void ActiveController::OnHoldEnded(Now now, HoldId hold) {
+  sessions_.Advance(now.now);
+  if (const std::optional<HeldSessions::Holder> holder = held_sessions_.Remove(hold)) {
+    sessions_.MarkGone(holder->broker, holder->epoch);
+  }
+}
+
 HeartbeatFacts ActiveController::GatherFacts(const v1::HeartbeatRequest& request,
                                              BrokerState state) {
   const Broker& broker = *latest_->brokers().Find(BrokerId(request.broker_id()));

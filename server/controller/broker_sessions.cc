@@ -8,6 +8,7 @@ namespace kvorum::controller {
 void BrokerSessions::Begin(BrokerId broker, BrokerEpoch epoch) {
   sessions_[broker] = Session{.epoch = epoch,
                               .last_contact = now_,
+                              .is_gone = false,
                               .applied_offset = std::nullopt,
                               .unfence_target = std::nullopt,
                               .controlled_shutdown_offset = std::nullopt,
@@ -28,10 +29,18 @@ void BrokerSessions::Touch(BrokerId broker, BrokerEpoch epoch,
     session.unfence_target.reset();
   }
   session.last_contact = now_;
+  session.is_gone = false;
   if (applied_offset.has_value()) {
     // Reports may overtake each other; what was applied stays applied.
     session.applied_offset =
         std::max(session.applied_offset.value_or(*applied_offset), *applied_offset);
+  }
+}
+
+void BrokerSessions::MarkGone(BrokerId broker, BrokerEpoch epoch) {
+  const auto it = sessions_.find(broker);
+  if (it != sessions_.end() && it->second.epoch == epoch) {
+    it->second.is_gone = true;
   }
 }
 
@@ -98,6 +107,11 @@ std::optional<BrokerEpoch> BrokerSessions::EpochOf(BrokerId broker) const {
 bool BrokerSessions::HasLiveSession(BrokerId broker) const {
   const Session* session = Find(broker);
   return session != nullptr && session->last_contact + session_timeout_ > now_;
+}
+
+bool BrokerSessions::IsKnownGone(BrokerId broker) const {
+  const Session* session = Find(broker);
+  return session != nullptr && session->is_gone;
 }
 
 std::optional<Offset> BrokerSessions::AppliedOffset(BrokerId broker) const {

@@ -28,6 +28,9 @@ class BrokerSessions : public BrokerLiveness {
   void Begin(BrokerId broker, BrokerEpoch epoch);
   // A sign of life of `epoch`; begins the session if there is none of that epoch.
   void Touch(BrokerId broker, BrokerEpoch epoch, std::optional<Offset> applied_offset);
+  // The process of `epoch` is gone, as far as this controller can see. A sign of life takes it
+  // back.
+  void MarkGone(BrokerId broker, BrokerEpoch epoch);
   // The broker cannot apply the record at `offset` (-1: a snapshot).
   void SetRejection(BrokerId broker, Offset offset, std::string message);
 
@@ -63,6 +66,7 @@ class BrokerSessions : public BrokerLiveness {
 
   std::optional<BrokerEpoch> EpochOf(BrokerId broker) const;
   bool HasLiveSession(BrokerId broker) const override;
+  bool IsKnownGone(BrokerId broker) const override;
   std::optional<Offset> AppliedOffset(BrokerId broker) const override;
   std::optional<int64_t> HeartbeatAgeMs(BrokerId broker) const override;
   std::string LastRejection(BrokerId broker) const override;
@@ -74,6 +78,7 @@ class BrokerSessions : public BrokerLiveness {
   struct Session {
     BrokerEpoch epoch;
     TimePoint last_contact;
+    bool is_gone = false;  // its process, since the last contact
     std::optional<Offset> applied_offset;
     std::optional<Offset> unfence_target;
     std::optional<Offset> controlled_shutdown_offset;

@@ -23,6 +23,8 @@ class BrokerLiveness {
 
   // True while the broker's last heartbeat is younger than the session timeout.
   virtual bool HasLiveSession(BrokerId broker) const = 0;
+  // True if that session's process is known to be gone, and nothing was heard of it since.
+  virtual bool IsKnownGone(BrokerId /*broker*/) const { return false; }
   // Exclusive end of what the broker said it has applied; nullopt: unknown.
   virtual std::optional<Offset> AppliedOffset(BrokerId broker) const = 0;
   virtual std::optional<int64_t> HeartbeatAgeMs(BrokerId broker) const = 0;

@@ -155,6 +155,28 @@ void Node::HandleBrokerReport(Now now, controller::BrokerReport report,
       });
 }
 
+void Node::HandleHoldSession(Now now, const v1::HoldSessionRequest& request,
+                             controller::HoldId hold, Done<v1::HoldSessionResponse> done) {
+  if (absl::Status status = CheckCanLead(request.cluster_id()); !status.ok()) {
+    done(std::move(status));
+    return;
+  }
+  controller_.HandleHoldSession(
+      now, request, hold,
+      [this, done = std::move(done)](absl::StatusOr<v1::HoldSessionResponse> response) {
+        if (response.ok()) {
+          *response->mutable_header() = MakeHeader();
+        }
+        done(std::move(response));
+      });
+}
+
+void Node::HandleHoldEnded(Now now, controller::HoldId hold) {
+  if (!executor_.failed()) {
+    controller_.OnHoldEnded(now, hold);
+  }
+}
+
 void Node::HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
                                 Done<v1::DescribeQuorumResponse> done) {
   if (absl::Status status = CheckCluster(request.cluster_id()); !status.ok()) {

@@ -105,6 +105,10 @@ class BrokerServiceImpl final : public v1::BrokerService::CallbackService {
                                v1::AcknowledgeMetadataResponse* response) override {
     return calls_.Report("BrokerService/AcknowledgeMetadata", context, request, response);
   }
+  Reactor* HoldSession(Context* context, const v1::HoldSessionRequest* request,
+                       v1::HoldSessionResponse* response) override {
+    return calls_.HoldSession("BrokerService/HoldSession", context, request, response);
+  }
   Reactor* DrainBroker(Context* context, const v1::DrainBrokerRequest* request,
                        v1::DrainBrokerResponse* response) override {
     return calls_.Command("BrokerService/DrainBroker", context, request, response);

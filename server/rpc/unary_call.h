@@ -2,6 +2,7 @@
 
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -61,6 +62,16 @@ class UnaryCalls {
     return reactor;
   }
 
+  grpc::ServerUnaryReactor* HoldSession(std::string_view method, grpc::CallbackServerContext*,
+                                        const v1::HoldSessionRequest* request,
+                                        v1::HoldSessionResponse* response) {
+    const controller::HoldId hold = next_hold_.fetch_add(1, std::memory_order_relaxed);
+    auto* reactor = new HoldReactor(runner_, hold);
+    runner_.SubmitHoldSession(Take(request), hold,
+                              Replier<v1::HoldSessionResponse>(method, reactor, response));
+    return reactor;
+  }
+
   grpc::ServerUnaryReactor* DescribeQuorum(std::string_view method,
                                            grpc::CallbackServerContext* context,
                                            const v1::DescribeQuorumRequest* request,
@@ -102,6 +113,19 @@ class UnaryCalls {
   }
 
  private:
+  // A call that is open for long, whose end by the caller is news. Owns itself until OnDone, which
+  // comes after the reply.
+  class HoldReactor final : public grpc::ServerUnaryReactor {
+   public:
+    HoldReactor(NodeRunner& runner, controller::HoldId hold) : runner_(runner), hold_(hold) {}
+    void OnCancel() override { runner_.HoldEnded(hold_); }
+    void OnDone() override { delete this; }
+
+   private:
+    NodeRunner& runner_;
+    const controller::HoldId hold_;
+  };
+
   // gRPC keeps the request until the call is over, but nobody reads it again: moved, not copied.
   template <typename Request>
   static Request Take(const Request* request) {
@@ -131,6 +155,7 @@ class UnaryCalls {
 
   NodeRunner& runner_;
   RequestObserver& observer_;
+  std::atomic<controller::HoldId> next_hold_{1};
 };
 
 }  // namespace kvorum::rpc

@@ -92,6 +92,18 @@ void NodeRunner::SubmitBrokerReport(controller::BrokerReport report,
          });
 }
 
+void NodeRunner::SubmitHoldSession(v1::HoldSessionRequest request, controller::HoldId hold,
+                                   Node::Done<v1::HoldSessionResponse> done) {
+  Submit(Lane::kUrgent, std::move(done),
+         [this, request = std::move(request), hold](Now now, auto& reply) {
+           node_->HandleHoldSession(now, request, hold, std::move(reply));
+         });
+}
+
+void NodeRunner::HoldEnded(controller::HoldId hold) {
+  loop_.Post([this, hold](Now now) { node_->HandleHoldEnded(now, hold); });
+}
+
 void NodeRunner::SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
                                       Node::Done<v1::DescribeQuorumResponse> done) {
   // Urgent: what the quorum is doing must be visible when it is doing badly.

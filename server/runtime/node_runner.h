@@ -60,6 +60,11 @@ class NodeRunner : public PeerResponses,
   void SubmitReadBarrier(v1::ReadBarrierRequest request, Node::Done<v1::ReadBarrierResponse> done);
   void SubmitBrokerReport(controller::BrokerReport report,
                           Node::Done<controller::BrokerReportReply> done);
+  // `hold`: unique in this process. `done` comes when the controller ends the call, or some time
+  // after HoldEnded, which says that its caller is gone.
+  void SubmitHoldSession(v1::HoldSessionRequest request, controller::HoldId hold,
+                         Node::Done<v1::HoldSessionResponse> done);
+  void HoldEnded(controller::HoldId hold);
   void SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
                             Node::Done<v1::DescribeQuorumResponse> done);
   void SubmitDescribeCluster(v1::DescribeClusterRequest request,

@@ -160,13 +160,14 @@ const std::vector<std::string>& ClientMethods() {
   static const auto& methods = *[] {
     auto* all = new std::vector<std::string>(CommandMethods());
     all->insert(all->end(), QueryMethods().begin(), QueryMethods().end());
-    all->insert(all->end(),
-                {"kvorum.v1.BrokerService/Heartbeat", "kvorum.v1.BrokerService/AcknowledgeMetadata",
-                 "kvorum.v1.MetadataService/AwaitApplied", "kvorum.v1.QuorumService/DescribeQuorum",
-                 "kvorum.v1.QuorumService/DescribeCluster", "kvorum.v1.QuorumService/AddVoter",
-                 "kvorum.v1.QuorumService/RemoveVoter", "kvorum.v1.QuorumService/UpdateVoter",
-                 "kvorum.v1.QuorumService/TransferLeadership",
-                 "kvorum.v1.MetadataStreamService/Subscribe"});
+    all->insert(
+        all->end(),
+        {"kvorum.v1.BrokerService/Heartbeat", "kvorum.v1.BrokerService/HoldSession",
+         "kvorum.v1.BrokerService/AcknowledgeMetadata", "kvorum.v1.MetadataService/AwaitApplied",
+         "kvorum.v1.QuorumService/DescribeQuorum", "kvorum.v1.QuorumService/DescribeCluster",
+         "kvorum.v1.QuorumService/AddVoter", "kvorum.v1.QuorumService/RemoveVoter",
+         "kvorum.v1.QuorumService/UpdateVoter", "kvorum.v1.QuorumService/TransferLeadership",
+         "kvorum.v1.MetadataStreamService/Subscribe"});
     return all;
   }();
   return methods;

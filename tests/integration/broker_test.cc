@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "kvorum/v1/broker.grpc.pb.h"
 #include "tests/integration/demo_broker_process.h"
 #include "tests/integration/fake_broker.h"
 #include "tests/integration/test_util.h"
@@ -114,6 +116,61 @@ TEST(BrokerTest, AnotherProcessWithTheSameIdWaitsUntilTheSessionOfTheFirstIsOver
   const auto stale = first.Heartbeat(0);
   ASSERT_FALSE(stale.ok());
   EXPECT_EQ(stale.error().reason, v1::STALE_BROKER_EPOCH);
+}
+
+TEST(BrokerTest, TheNextProcessTakesOverAtOnceWhenTheOneBeforeIsKilled) {
+  ClusterOptions options;
+  options.run_flags = {"--broker-session-timeout-ms", "600000"};  // nobody waits for that
+  Cluster cluster(options);
+  cluster.StartAll();
+  ASSERT_GE(cluster.WaitForLeader(), 0);
+  DemoBrokerProcess first(cluster, 1);
+  first.Start();
+  ASSERT_TRUE(first.AwaitUnfenced()) << first.ReadLog();
+  const auto client = cluster.MakeClient();
+  FakeBroker second(*client, 1);
+  const auto refused = second.TryRegister(milliseconds(100));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().reason, v1::DUPLICATE_BROKER_REGISTRATION);
+
+  first.Kill();
+  const auto killed = std::chrono::steady_clock::now();
+  ASSERT_TRUE(Eventually([&] { return second.TryRegister(milliseconds(200)).ok(); }));
+  EXPECT_LT(std::chrono::steady_clock::now() - killed, std::chrono::seconds(2));
+}
+
+TEST(BrokerTest, ABrokerThatLosesItsConnectionAndHeartbeatsOnIsNotReplaced) {
+  ClusterOptions options;
+  options.run_flags = {"--broker-session-timeout-ms", "600000"};
+  Cluster cluster(options);
+  cluster.StartAll();
+  ASSERT_GE(cluster.WaitForLeader(), 0);
+  const auto client = cluster.MakeClient();
+  FakeBroker first(*client, 1);
+  ASSERT_TRUE(first.Register());
+  ASSERT_TRUE(first.Heartbeat(0).ok());
+  v1::HoldSessionRequest request;
+  request.set_broker_id(1);
+  request.set_broker_epoch(first.epoch());
+  const auto stub = v1::BrokerService::NewStub(client->endpoints()->Connect(
+      client->endpoints()->Preferred(), std::chrono::system_clock::now() + kPatience));
+  const auto hold = [&](grpc::ClientContext& context) {
+    v1::HoldSessionResponse response;
+    return stub->HoldSession(&context, request, &response);
+  };
+  grpc::ClientContext cut;
+  cut.set_deadline(std::chrono::system_clock::now() + milliseconds(300));
+  EXPECT_EQ(hold(cut).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED) << "it stays open";
+  ASSERT_TRUE(first.Heartbeat(0).ok());
+
+  FakeBroker second(*client, 1);
+  const auto refused = second.TryRegister(milliseconds(100));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().reason, v1::DUPLICATE_BROKER_REGISTRATION);
+
+  request.set_broker_epoch(first.epoch() + 1);
+  grpc::ClientContext stale;
+  EXPECT_EQ(hold(stale).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
 }
 
 TEST(BrokerTest, LeadershipOfPartitionsFollowsTheLifeOfTheBrokers) {

@@ -156,6 +156,7 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "session_not_reached",
     "session_lost_write_read",
     "session_refused",
+    "broker_taken_over",
     "requests_forgotten",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");

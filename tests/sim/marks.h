@@ -162,6 +162,7 @@ enum class Mark : size_t {
   kSessionNotReached,
   kSessionLostWriteRead,
   kSessionRefused,
+  kBrokerTakenOver,
   kRequestsForgotten,
   kCount,
 };

@@ -65,12 +65,16 @@ void SimBroker::Crash() {
   KVORUM_CHECK(is_up_, "broker {} is down", id_);
   world_.log.Line("broker {} stops", id_);
   EndStream();
+  EndHold();
   is_up_ = false;
 }
 
 void SimBroker::Leave() { is_leaving_ = true; }
 
-void SimBroker::CutStream() { EndStream(); }
+void SimBroker::CutStream() {
+  EndStream();
+  EndHold();
+}
 
 void SimBroker::Calm() {
   is_calm_ = true;
@@ -105,7 +109,8 @@ void SimBroker::SendCommand(
     void (SimBroker::*on_result)(const CallResult<controller::CommandReply>&)) {
   ClientCall<controller::CommandReply> call;
   call.is_command = true;
-  call.invoke = [command](SimProcess& process, Now now, TimePoint deadline, auto done) {
+  call.invoke = [this, command](SimProcess& process, Now now, TimePoint deadline, auto done) {
+    NoteTakeOver(process, command);
     process.node().HandleCommand(now, command, deadline, std::move(done));
   };
   call.on_leave = [this, command, before = world_.ghost.end_offset()](
@@ -113,6 +118,15 @@ void SimBroker::SendCommand(
     checker_.OnWriteAnswered(process, command, before, reply);
   };
   Call(std::move(call), on_result);
+}
+
+void SimBroker::NoteTakeOver(SimProcess& process, const controller::Command& command) {
+  const BrokerLiveness* liveness = process.node().active_controller().liveness();
+  const BrokerId id(id_);
+  if (std::holds_alternative<v1::RegisterBrokerRequest>(command) && liveness != nullptr &&
+      liveness->HasLiveSession(id) && liveness->IsKnownGone(id)) {
+    world_.log.Hit(Mark::kBrokerTakenOver);
+  }
 }
 
 void SimBroker::Register() {
@@ -135,6 +149,49 @@ void SimBroker::Register() {
     support(kSimFeature, 0, kMaxSimFeatureLevel);
   }
   SendCommand(request, &SimBroker::OnRegistered);
+}
+
+void SimBroker::KeepHold() {
+  SimProcess* process = world_.RunningOn(finder_.target());
+  if (process == nullptr || world_.IsCut(id_, finder_.target()) ||
+      (hold_.has_value() && hold_->process == process->id())) {
+    return;
+  }
+  // Unique on that process, whoever made it.
+  const controller::HoldId id =
+      ++holds_ * static_cast<uint64_t>(world_.options.brokers) + static_cast<uint64_t>(id_);
+  hold_ = {process->id(), id};
+  v1::HoldSessionRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  request.set_broker_id(id_);
+  request.set_broker_epoch(*broker_epoch_);
+  auto done = process->Once<v1::HoldSessionResponse>(
+      [this, id](const absl::StatusOr<v1::HoldSessionResponse>&) {
+        if (hold_.has_value() && hold_->id == id) {
+          hold_.reset();
+        }
+      });
+  process->Post([process, request, id, done = std::move(done)](Now now) {
+    process->node().HandleHoldSession(now, request, id, done);
+  });
+}
+
+void SimBroker::EndHold() {
+  if (!hold_.has_value()) {
+    return;
+  }
+  const Hold hold = *std::exchange(hold_, std::nullopt);
+  // A kernel that lives closes the connections of a process that does not.
+  if (world_.IsCut(id_, hold.process.node) || random_.OneIn(1, 4)) {
+    return;
+  }
+  const NetworkFaults& faults = world_.network_faults;
+  world_.queue.After(DrawBetween(random_, faults.min_delay, faults.max_delay), [&world = world_,
+                                                                                hold] {
+    if (SimProcess* process = world.FindProcess(hold.process)) {
+      process->Post([process, id = hold.id](Now now) { process->node().HandleHoldEnded(now, id); });
+    }
+  });
 }
 
 void SimBroker::OnRegistered(const CallResult<controller::CommandReply>& result) {
@@ -184,6 +241,7 @@ void SimBroker::OnHeartbeat(const CallResult<controller::BrokerReportReply>& res
       Crash();
       return;
     }
+    KeepHold();
     Later(interval, &SimBroker::Heartbeat);
     return;
   }

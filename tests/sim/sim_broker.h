@@ -51,8 +51,14 @@ class SimBroker : public SimStream::Reader {
   // Runs `task` after about `delay`, unless this life is over by then.
   void Later(Duration delay, void (SimBroker::*task)());
   void Register();
+  // A registration that need not wait for the session before it.
+  void NoteTakeOver(SimProcess& process, const controller::Command& command);
   void OnRegistered(const CallResult<controller::CommandReply>& result);
   void Heartbeat();
+  // The call that stays open while this process lives, and what the controller's side hears when
+  // the connection is gone.
+  void KeepHold();
+  void EndHold();
   void OnHeartbeat(const CallResult<controller::BrokerReportReply>& result);
   void OnAnswerLost();
   void Subscribe();
@@ -79,6 +85,12 @@ class SimBroker : public SimStream::Reader {
   int life_ = 0;
   Uuid incarnation_;
   std::optional<int64_t> broker_epoch_;
+  struct Hold {
+    ProcessId process;
+    controller::HoldId id = 0;
+  };
+  std::optional<Hold> hold_;  // open
+  controller::HoldId holds_ = 0;
 
   StreamChecker::State state_;  // applied by the streams before this one
   std::shared_ptr<SimStream> stream_;

@@ -16,9 +16,9 @@ inline constexpr int kMaxLogDirs = 100;
 
 // A new incarnation gets the offset of its registration record, the last of the result, as broker
 // epoch, and starts fenced; the partitions of the incarnation before are cleaned up first. It must
-// wait for that one's session to end, unless it knows that one's epoch: then that one has stopped
-// in good order. The same incarnation again may change endpoints, rack and log directories,
-// and keeps epoch and state. KIP-631, KIP-841, KIP-966.
+// wait for that one's session to end, unless that process is known to be gone, or it knows that
+// one's epoch: then that one has stopped in good order. The same incarnation again may change
+// endpoints, rack and log directories, and keeps epoch and state. KIP-631, KIP-841, KIP-966.
 // INVALID_REQUEST, INVALID_REGISTRATION, DUPLICATE_BROKER_REGISTRATION.
 absl::StatusOr<CommandResult<v1::RegisterBrokerResponse>> Execute(
     const CommandContext& context, const v1::RegisterBrokerRequest& request);

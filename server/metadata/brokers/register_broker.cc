@@ -207,7 +207,8 @@ absl::StatusOr<CommandResult<v1::RegisterBrokerResponse>> Execute(
   const bool was_clean =
       current != nullptr && current->epoch == BrokerEpoch{request.previous_broker_epoch()};
   const bool is_same = current != nullptr && current->incarnation == incarnation;
-  if (current != nullptr && !is_same && !was_clean && context.liveness.HasLiveSession(id)) {
+  const bool may_live = context.liveness.HasLiveSession(id) && !context.liveness.IsKnownGone(id);
+  if (current != nullptr && !is_same && !was_clean && may_live) {
     return DuplicateRegistration(context, *current);
   }
   KVORUM_RETURN_IF_ERROR(CheckLogDirOwners(request, context.image.brokers()));

@@ -202,6 +202,77 @@ TEST_F(BrokerLifecycleTest, WhoKnowsTheEpochBeforeNeedNotWaitForItsSession) {
   EXPECT_EQ(Beat(1, epoch, Offset(1))->reason(), ErrorReason::kStaleBrokerEpoch);
 }
 
+TEST_F(BrokerLifecycleTest, WhoseCallEndedIsReplacedAtOnce) {
+  Activate();
+  const int64_t epoch = RegisterUnfenced(1);
+  const auto held = Hold(1, epoch, 5);
+  EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration);
+  EXPECT_TRUE(held->is_waiting());
+  controller().OnHoldEnded(now, 5);
+  EXPECT_TRUE(absl::IsCancelled(held->status()));
+  EXPECT_FALSE(IsFenced(1)) << "only another incarnation ends its session before time";
+  const CommandHeard heard = Submit(Registration(1, 'b'));
+  CommitAll();
+  EXPECT_TRUE(heard->is_ok()) << heard->status();
+  EXPECT_EQ(Beat(1, epoch, Offset(1))->reason(), ErrorReason::kStaleBrokerEpoch);
+}
+
+TEST_F(BrokerLifecycleTest, ASignOfLifeTakesTheEndOfACallBack) {
+  Activate();
+  const int64_t epoch = RegisterUnfenced(1);
+  Hold(1, epoch, 5);
+  controller().OnHoldEnded(now, 5);
+  Beat(1, epoch, Offset(1));
+  EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration);
+  Hold(1, epoch, 6);
+  controller().OnHoldEnded(now, 6);
+  Hold(1, epoch, 7);
+  EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration)
+      << "a new call is a sign of life";
+}
+
+// The end of a connection may be noticed after the next one was made.
+TEST_F(BrokerLifecycleTest, OnlyTheNewestCallCounts) {
+  Activate();
+  const int64_t epoch = RegisterUnfenced(1);
+  const auto first = Hold(1, epoch, 5);
+  const auto second = Hold(1, epoch, 6);
+  EXPECT_TRUE(first->is_ok());
+  controller().OnHoldEnded(now, 5);
+  EXPECT_EQ(first->times, 1);
+  EXPECT_TRUE(second->is_waiting());
+  EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration);
+}
+
+TEST_F(BrokerLifecycleTest, ACallEndsWithItsRegistrationAndWithTheController) {
+  Activate();
+  int64_t epoch = RegisterUnfenced(1);
+  EXPECT_EQ(Hold(1, epoch + 1, 4)->reason(), ErrorReason::kStaleBrokerEpoch);
+  EXPECT_EQ(Hold(2, epoch, 4)->reason(), ErrorReason::kBrokerIdNotRegistered);
+  const auto replaced = Hold(1, epoch, 5);
+  v1::RegisterBrokerRequest next = Registration(1, 'b');
+  next.set_previous_broker_epoch(epoch);
+  Submit(next);
+  CommitAll();
+  EXPECT_TRUE(replaced->is_ok());
+  epoch = committed->brokers().Find(BrokerId(1))->epoch.value();
+  const auto removed = Hold(1, epoch, 6);
+  Submit(Unregistration(1));
+  EXPECT_TRUE(removed->is_ok());
+  CommitAll();
+  epoch = RegisterUnfenced(1);
+  const auto stopped = Hold(1, epoch, 7);
+  controller().StopFencing();
+  EXPECT_EQ(stopped->reason(), ErrorReason::kShuttingDown);
+  const auto deposed = Hold(1, epoch, 8);
+  controller().Deactivate();
+  EXPECT_EQ(deposed->reason(), ErrorReason::kNotController);
+  controller().OnHoldEnded(now, 8);
+  for (const auto& heard : {replaced, removed, stopped, deposed}) {
+    EXPECT_EQ(heard->times, 1);
+  }
+}
+
 TEST_F(BrokerLifecycleTest, AControllerThatWasHeldUpDoesNotTakeItsOwnSilenceForTheirs) {
   Activate();
   RegisterUnfenced(1);

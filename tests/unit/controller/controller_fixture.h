@@ -122,6 +122,14 @@ class ControllerFixture : public testing::Test {
     controller().HandleBrokerReport(now, report, Into(heard));
     return heard;
   }
+  std::shared_ptr<Heard<v1::HoldSessionResponse>> Hold(int32_t id, int64_t epoch, HoldId hold) {
+    auto heard = std::make_shared<Heard<v1::HoldSessionResponse>>();
+    v1::HoldSessionRequest request;
+    request.set_broker_id(id);
+    request.set_broker_epoch(epoch);
+    controller().HandleHoldSession(now, request, hold, Into(heard));
+    return heard;
+  }
   template <typename T>
   static ActiveController::Done<T> Into(std::shared_ptr<Heard<T>> heard) {
     return [heard](absl::StatusOr<T> reply) {

@@ -35,6 +35,16 @@ TEST(RegisterBrokerTest, ALiveSessionRefusesAnotherIncarnation) {
               HasReason(ErrorReason::kDuplicateBrokerRegistration));
 }
 
+TEST(RegisterBrokerTest, AnotherIncarnationTakesOverFromWhoIsKnownToBeGone) {
+  World world;
+  const int64_t first = world.Run(world.Registration(3))->broker_epoch();
+  world.liveness().live.insert(BrokerId{3});
+  world.liveness().gone.insert(BrokerId{3});
+  const auto second = world.Run(world.Registration(3));
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_GT(second->broker_epoch(), first);
+}
+
 TEST(RegisterBrokerTest, AnotherIncarnationTakesOverOnceTheSessionIsOver) {
   World world;
   const int64_t first = world.Run(world.Registration(3))->broker_epoch();

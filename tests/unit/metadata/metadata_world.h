@@ -49,6 +49,7 @@ MATCHER(ItemIsOk, "") {
 class FakeLiveness : public BrokerLiveness {
  public:
   bool HasLiveSession(BrokerId broker) const override { return live.contains(broker); }
+  bool IsKnownGone(BrokerId broker) const override { return gone.contains(broker); }
   std::optional<Offset> AppliedOffset(BrokerId broker) const override {
     const auto found = applied.find(broker);
     return found == applied.end() ? std::nullopt : std::optional(found->second);
@@ -59,6 +60,7 @@ class FakeLiveness : public BrokerLiveness {
   std::string LastRejection(BrokerId) const override { return rejection; }
 
   std::set<BrokerId> live;
+  std::set<BrokerId> gone;
   std::map<BrokerId, Offset> applied;
   std::string rejection;
 };
