@@ -165,6 +165,9 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
       random.OneIn(3, 4) ? kMaxMetadataLevel
                          : static_cast<int32_t>(random.Between(0, kMaxMetadataLevel - 1));
   DrawSubscribers(options);
+  if (Random apart(seed ^ 0x6b766f72756d0003ULL); apart.OneIn(1, 6)) {
+    options.disk.read_slowness = static_cast<int>(LogUniform(apart, 4, 200));
+  }
   return options;
 }
 
@@ -182,7 +185,7 @@ std::string ToText(const SimOptions& options) {
       "filter_linger_ms={} election_ms={} fetch_timeout_ms={} "
       "fetch_wait_ms={} request_ms={} fetch_bytes={} recent_bytes={} apply_bytes={} "
       "inflight_bytes={} tail_bytes={} message_bytes={} turn_us={} turn_events={} drift_ppm={} "
-      "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} "
+      "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} reads_x={} "
       "think_ms={} nemesis_ms={} "
       "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
       "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} features={} level={}",
@@ -196,7 +199,7 @@ std::string ToText(const SimOptions& options) {
       us(options.network.max_delay), options.network.drop_permille,
       options.network.duplicate_permille, options.network.misroute_permille,
       options.network.damage_permille, options.network.stale_permille, us(options.disk.min_delay),
-      us(options.disk.max_delay), ms(options.workload.mean_think_time),
+      us(options.disk.max_delay), options.disk.read_slowness, ms(options.workload.mean_think_time),
       ms(options.nemesis_interval), options.workload.large_commands,
       static_cast<int>(options.liveness), options.reencode_batches, options.snapshots.max_log_bytes,
       ms(options.snapshots.max_interval), options.snapshots.retention_bytes,

@@ -28,6 +28,7 @@ struct NetworkFaults {
 struct DiskFaults {
   Duration min_delay{};
   Duration max_delay{};
+  int read_slowness = 1;  // reads take so many times longer: a cold cache, a busy table
 };
 
 struct WorkloadOptions {

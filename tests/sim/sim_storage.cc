@@ -9,6 +9,12 @@
 #include "tests/sim/sim_process.h"
 
 namespace kvorum::sim {
+namespace {
+
+// Of a disk that is not stalled: what is read when the faults end must end soon, too.
+constexpr Duration kLongestSlowRead = std::chrono::seconds(1);
+
+}  // namespace
 
 SimStorage::SimStorage(World& world, ProcessId owner, MemoryDisk& disk, const DiskFaults& faults,
                        Random random)
@@ -100,12 +106,15 @@ void SimStorage::StartNext(MemoryStorage::Queue queue) {
     return;
   }
   const size_t count = random_.OneIn(1, 2) ? pending : 1;
-  world_.queue.After(DrawBetween(random_, faults_.min_delay, faults_.max_delay),
-                     [&world = world_, owner = owner_, queue, count] {
-                       if (SimProcess* process = world.FindProcess(owner)) {
-                         process->storage().Complete(queue, count);
-                       }
-                     });
+  Duration delay = DrawBetween(random_, faults_.min_delay, faults_.max_delay);
+  if (queue == MemoryStorage::Queue::kReads) {
+    delay = std::max(delay, std::min(delay * faults_.read_slowness, kLongestSlowRead));
+  }
+  world_.queue.After(delay, [&world = world_, owner = owner_, queue, count] {
+    if (SimProcess* process = world.FindProcess(owner)) {
+      process->storage().Complete(queue, count);
+    }
+  });
 }
 
 void SimStorage::Complete(MemoryStorage::Queue queue, size_t count) {
