@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/base/random.h"
+#include "server/controller/commands.h"
 #include "tests/sim/sim_process.h"
 #include "tests/sim/world.h"
 
@@ -34,6 +35,22 @@ struct ClientCall {
   std::function<void(SimProcess&, const absl::StatusOr<T>&)> on_leave;
   std::function<void(CallResult<T>)> on_result;
 };
+
+// A command to the controller `to`. Who looks at the answer is the caller's to say.
+inline ClientCall<controller::CommandReply> MakeCommandCall(const World& world, int actor,
+                                                            NodeId to,
+                                                            controller::Command command) {
+  ClientCall<controller::CommandReply> call;
+  call.actor = actor;
+  call.to = to;
+  call.timeout = world.options.workload.call_timeout;
+  call.is_command = true;
+  call.invoke = [command = std::move(command)](SimProcess& process, Now now, TimePoint deadline,
+                                               auto done) {
+    process.node().HandleCommand(now, command, deadline, std::move(done));
+  };
+  return call;
+}
 
 namespace internal {
 

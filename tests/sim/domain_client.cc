@@ -65,14 +65,8 @@ void DomainClient::Next() {
 
 void DomainClient::Send() {
   ++attempts_;
-  ClientCall<controller::CommandReply> call;
-  call.actor = actor_;
-  call.to = finder_.target();
-  call.timeout = world_.options.workload.call_timeout;
-  call.is_command = true;
-  call.invoke = [command = *command_](SimProcess& process, Now now, TimePoint deadline, auto done) {
-    process.node().HandleCommand(now, command, deadline, std::move(done));
-  };
+  ClientCall<controller::CommandReply> call =
+      MakeCommandCall(world_, actor_, finder_.target(), *command_);
   call.on_leave = [this, command = *command_, id = id_, attempt = attempts_,
                    before = world_.ghost.end_offset()](
                       SimProcess& process, const absl::StatusOr<controller::CommandReply>& reply) {

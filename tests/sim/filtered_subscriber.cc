@@ -185,14 +185,8 @@ void FilteredSubscriber::MovePartition() {
     item.add_replicas(second);
   }
   model_.OnSent(id, request);
-  ClientCall<controller::CommandReply> call;
-  call.actor = actor();
-  call.to = finder_.target();
-  call.timeout = world_.options.workload.call_timeout;
-  call.is_command = true;
-  call.invoke = [request](SimProcess& process, Now now, TimePoint deadline, auto done) {
-    process.node().HandleCommand(now, request, deadline, std::move(done));
-  };
+  ClientCall<controller::CommandReply> call =
+      MakeCommandCall(world_, actor(), finder_.target(), request);
   call.on_leave = [this, id, request, before = world_.ghost.end_offset()](
                       SimProcess& process, const absl::StatusOr<controller::CommandReply>& reply) {
     clients_.OnWriteAnswered(process, request, before, reply);

@@ -233,14 +233,8 @@ void SimClient::OnError(const absl::Status& status) {
 }
 
 void SimClient::SendCommand(controller::Command command) {
-  ClientCall<controller::CommandReply> call;
-  call.actor = actor_;
-  call.to = finder_.target();
-  call.timeout = world_.options.workload.call_timeout;
-  call.is_command = true;
-  call.invoke = [command](SimProcess& process, Now now, TimePoint deadline, auto done) {
-    process.node().HandleCommand(now, command, deadline, std::move(done));
-  };
+  ClientCall<controller::CommandReply> call =
+      MakeCommandCall(world_, actor_, finder_.target(), command);
   call.on_leave = [this, command, before = world_.ghost.end_offset()](
                       SimProcess& process, const absl::StatusOr<controller::CommandReply>& reply) {
     checker_.OnWriteAnswered(process, command, before, reply);
