@@ -39,6 +39,31 @@ class SnapshotsTest : public testing::Test {
     cluster.Settle();
     return answer;
   }
+  struct Two {
+    int32_t leader;
+    int32_t late;
+  };
+  // `late` is killed when there are a few writes.
+  Two StartAndLoseOne() {
+    cluster.StartAll();
+    const int32_t leader = cluster.Elect();
+    const int32_t late = leader % 3 + 1;
+    Put(leader, 2);
+    cluster.Kill(late);
+    return {leader, late};
+  }
+  // `late` is back, needs a snapshot, and its disk does what the test lets it do; the leader makes
+  // another one every few writes.
+  Two StartWithASlowCopy() {
+    cluster.base_config.snapshots.max_log_bytes = 500;
+    cluster.base_config.snapshots.retention_bytes = 1000;
+    cluster.base_config.snapshots.max_kept = 2;
+    const Two two = StartAndLoseOne();
+    Put(two.leader, 50);
+    cluster.Start(two.late);
+    cluster.at(two.late).disk_is_slow = true;
+    return two;
+  }
   bool AllEqual() {
     for (int32_t id = 2; id <= cluster.size(); ++id) {
       if (!cluster.is_up(id) || cluster.at(id).StateHash() != cluster.at(1).StateHash() ||
@@ -229,11 +254,7 @@ TEST_F(SnapshotsTest, LocalReadsWaitUntilTheLeaderIsHeardThoughASnapshotIsLoaded
 TEST_F(SnapshotsTest, NodeThatWasDownTooLongComesBackThroughASnapshot) {
   cluster.base_config.snapshots.max_log_bytes = 1000;
   cluster.base_config.snapshots.retention_bytes = 3000;
-  cluster.StartAll();
-  const int32_t leader = cluster.Elect();
-  const int32_t late = leader % 3 + 1;
-  Put(leader, 2);
-  cluster.Kill(late);
+  const auto [leader, late] = StartAndLoseOne();
   Put(leader, 200);
   ASSERT_GT(core(leader).log_start_offset(), Offset(50));
   cluster.Start(late);
@@ -248,17 +269,7 @@ TEST_F(SnapshotsTest, NodeThatWasDownTooLongComesBackThroughASnapshot) {
 // Each chunk takes the replica longer than the leader takes to make another snapshot: were the one
 // that it copies removed for a newer one, it would begin anew for ever.
 TEST_F(SnapshotsTest, OneThatAReplicaCopiesIsKeptUntilItHasIt) {
-  cluster.base_config.snapshots.max_log_bytes = 500;
-  cluster.base_config.snapshots.retention_bytes = 1000;
-  cluster.base_config.snapshots.max_kept = 2;
-  cluster.StartAll();
-  const int32_t leader = cluster.Elect();
-  const int32_t late = leader % 3 + 1;
-  Put(leader, 2);
-  cluster.Kill(late);
-  Put(leader, 50);
-  cluster.Start(late);
-  cluster.at(late).disk_is_slow = true;
+  const auto [leader, late] = StartWithASlowCopy();
   size_t most = 0;
   for (int i = 0; i < 100 && core(late).log_start_offset() == Offset(0); ++i) {
     Put(leader, 10);
@@ -276,17 +287,7 @@ TEST_F(SnapshotsTest, OneThatAReplicaCopiesIsKeptUntilItHasIt) {
 
 // A replica that asks for the same piece again and again holds nothing up.
 TEST_F(SnapshotsTest, OneIsNotKeptForAReplicaThatDoesNotGetOn) {
-  cluster.base_config.snapshots.max_log_bytes = 500;
-  cluster.base_config.snapshots.retention_bytes = 1000;
-  cluster.base_config.snapshots.max_kept = 2;
-  cluster.StartAll();
-  const int32_t leader = cluster.Elect();
-  const int32_t late = leader % 3 + 1;
-  Put(leader, 2);
-  cluster.Kill(late);
-  Put(leader, 50);
-  cluster.Start(late);
-  cluster.at(late).disk_is_slow = true;
+  const auto [leader, late] = StartWithASlowCopy();
   cluster.RunFor(seconds(1));
   ASSERT_TRUE(core(leader).oldest_snapshot_lease(cluster.now.now).has_value());
   const Offset start = core(leader).log_start_offset();
@@ -301,11 +302,7 @@ TEST_F(SnapshotsTest, OneIsNotKeptForAReplicaThatDoesNotGetOn) {
 // place as soon as there is one to make.
 TEST_F(SnapshotsTest, DamagedOneIsNotServedButReplaced) {
   cluster.base_config.snapshots.max_kept = 1;
-  cluster.StartAll();
-  const int32_t leader = cluster.Elect();
-  const int32_t late = leader % 3 + 1;
-  Put(leader, 2);
-  cluster.Kill(late);
+  const auto [leader, late] = StartAndLoseOne();
   for (int i = 0; i < 2; ++i) {
     Put(leader, 20);
     ASSERT_TRUE(Trigger(leader)->is_ok());
@@ -329,11 +326,7 @@ TEST_F(SnapshotsTest, DamagedOneIsNotServedButReplaced) {
 TEST_F(SnapshotsTest, CrashAtAnyStepOfAnInstallLeavesOneWholeState) {
   cluster.base_config.snapshots.max_log_bytes = 1000;
   cluster.base_config.snapshots.retention_bytes = 3000;
-  cluster.StartAll();
-  const int32_t leader = cluster.Elect();
-  const int32_t late = leader % 3 + 1;
-  Put(leader, 2);
-  cluster.Kill(late);
+  const auto [leader, late] = StartAndLoseOne();
   Put(leader, 100);
   for (int steps = 0; steps < 60; steps += 3) {
     cluster.Start(late);
