@@ -48,6 +48,11 @@ void MemoryStorage::EnqueueRead(std::function<void()> task) {
   Queued(Queue::kReads);
 }
 
+void MemoryStorage::EnqueueSnapshotStep(std::function<void()> task) {
+  snapshot_steps_.push_back(std::move(task));
+  Queued(Queue::kSnapshots);
+}
+
 void MemoryStorage::EnqueueWrite(PendingWrite write) {
   writes_.push_back(std::move(write));
   Queued(Queue::kWrites);
@@ -66,8 +71,8 @@ void MemoryStorage::Read(const LogRange& range, ReadDone done) {
 
 void MemoryStorage::WriteSnapshot(SnapshotManifest manifest, ChunkSource next_chunk,
                                   SnapshotDone done) {
-  EnqueueRead([this, manifest = std::move(manifest), next_chunk = std::move(next_chunk),
-               done = std::move(done)] { MakeSnapshot(manifest, next_chunk, done); });
+  EnqueueSnapshotStep([this, manifest = std::move(manifest), next_chunk = std::move(next_chunk),
+                       done = std::move(done)] { MakeSnapshot(manifest, next_chunk, done); });
 }
 
 void MemoryStorage::MakeSnapshot(SnapshotManifest manifest, const ChunkSource& next_chunk,
@@ -98,7 +103,7 @@ void MemoryStorage::MakeSnapshot(SnapshotManifest manifest, const ChunkSource& n
 
 void MemoryStorage::WriteSnapshotChunk(const SnapshotId& id, int64_t index, std::string chunk,
                                        WriteDone done) {
-  EnqueueRead([this, id, index, chunk = std::move(chunk), done = std::move(done)] {
+  EnqueueSnapshotStep([this, id, index, chunk = std::move(chunk), done = std::move(done)] {
     done(AddReceivedChunk(id, index, chunk));
   });
 }
@@ -119,7 +124,7 @@ absl::Status MemoryStorage::AddReceivedChunk(const SnapshotId& id, int64_t index
 }
 
 void MemoryStorage::FreezeSnapshot(const SnapshotManifest& manifest, WriteDone done) {
-  EnqueueRead([this, manifest, done = std::move(done)] { FreezeReceived(manifest, done); });
+  EnqueueSnapshotStep([this, manifest, done = std::move(done)] { FreezeReceived(manifest, done); });
 }
 
 void MemoryStorage::FreezeReceived(const SnapshotManifest& manifest, WriteDone done) {
@@ -208,18 +213,42 @@ bool MemoryStorage::CompleteNextWrite() {
   return true;
 }
 
-bool MemoryStorage::CompleteNextRead() {
-  if (reads_.empty()) {
+bool MemoryStorage::RunNext(Tasks& tasks) {
+  if (tasks.empty()) {
     return false;
   }
-  const std::function<void()> next = std::move(reads_.front());
-  reads_.pop_front();
+  const std::function<void()> next = std::move(tasks.front());
+  tasks.pop_front();
   next();
   return true;
 }
 
+bool MemoryStorage::CompleteNext(Queue queue) {
+  switch (queue) {
+    case Queue::kWrites:
+      return CompleteNextWrite();
+    case Queue::kReads:
+      return CompleteNextRead();
+    case Queue::kSnapshots:
+      return CompleteNextSnapshotStep();
+  }
+  return false;
+}
+
+size_t MemoryStorage::pending(Queue queue) const {
+  switch (queue) {
+    case Queue::kWrites:
+      return writes_.size();
+    case Queue::kReads:
+      return reads_.size();
+    case Queue::kSnapshots:
+      return snapshot_steps_.size();
+  }
+  return 0;
+}
+
 void MemoryStorage::CompleteAll() {
-  while (CompleteNextWrite() || CompleteNextRead()) {
+  while (CompleteNextWrite() || CompleteNextRead() || CompleteNextSnapshotStep()) {
   }
 }
 
@@ -233,6 +262,7 @@ void MemoryStorage::Crash(size_t survivors) {
   failed_.clear();
   writes_.clear();
   reads_.clear();
+  snapshot_steps_.clear();
   crashed_ = true;
 }
 

@@ -12,13 +12,13 @@
 namespace kvorum {
 
 // One incarnation's view of a MemoryDisk, for tests and the simulator. Nothing completes by itself:
-// operations wait in two queues (what must be synced; reads and snapshot chunks) until the owner
-// completes them, so a test decides how slow the disk is and what a crash loses. A snapshot goes
-// through both: its chunks, then the row that freezes it. Owned by the test, destroyed before its
-// disk; one thread. `done` runs inside Complete*().
+// operations wait in three queues (what must be synced; reads; snapshots that are made or received)
+// until the owner completes them, so a test decides how slow the disk is, what overtakes what, and
+// what a crash loses. A snapshot goes through two: its chunks, then a write, the row that freezes
+// it. Owned by the test, destroyed before its disk; one thread. `done` runs inside Complete*().
 class MemoryStorage : public Storage {
  public:
-  enum class Queue { kWrites, kReads };
+  enum class Queue { kWrites, kReads, kSnapshots };
 
   explicit MemoryStorage(MemoryDisk& disk) : disk_(disk) {}
   MemoryStorage(const MemoryStorage&) = delete;
@@ -39,13 +39,18 @@ class MemoryStorage : public Storage {
 
   // Makes the oldest queued write durable (or fails it) and calls its done. False if none waits.
   bool CompleteNextWrite();
-  // Runs the oldest queued read or step of a snapshot. False if none waits.
-  bool CompleteNextRead();
+  // Runs the oldest queued read. False if none waits.
+  bool CompleteNextRead() { return RunNext(reads_); }
+  // Runs the oldest queued step of a snapshot that is made or received. False if none waits.
+  bool CompleteNextSnapshotStep() { return RunNext(snapshot_steps_); }
+  // One of these.
+  bool CompleteNext(Queue queue);
   // Completes everything, writes first, including what the callbacks queue meanwhile.
   void CompleteAll();
 
-  size_t pending_writes() const { return writes_.size(); }
-  size_t pending_reads() const { return reads_.size(); }
+  size_t pending_writes() const { return pending(Queue::kWrites); }
+  size_t pending_reads() const { return pending(Queue::kReads); }
+  size_t pending(Queue queue) const;
 
   // The next write to complete fails with `status`, and every later one too, as after a failed
   // fsync. Whether a failed write is on the disk is open until Crash().
@@ -64,8 +69,12 @@ class MemoryStorage : public Storage {
     WriteDone done;
   };
 
+  using Tasks = std::deque<std::function<void()>>;
+
+  static bool RunNext(Tasks& tasks);
   void Queued(Queue queue);
   void EnqueueRead(std::function<void()> task);
+  void EnqueueSnapshotStep(std::function<void()> task);
   void EnqueueWrite(PendingWrite write);
   void MakeSnapshot(SnapshotManifest manifest, const ChunkSource& next_chunk, SnapshotDone done);
   absl::Status AddReceivedChunk(const SnapshotId& id, int64_t index, std::string chunk);
@@ -76,7 +85,8 @@ class MemoryStorage : public Storage {
   MemoryDisk& disk_;
   std::function<void(Queue)> on_queued_;
   std::deque<PendingWrite> writes_;
-  std::deque<std::function<void()>> reads_;
+  Tasks reads_;
+  Tasks snapshot_steps_;
   std::optional<MemorySnapshot> received_;  // not frozen
   std::vector<Change> failed_;              // in order; a crash may still find them on the disk
   absl::Status failure_;

@@ -114,6 +114,8 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "guard_slot_lost",
     "guard_behind",
     "stalled_disk",
+    "stalled_reads",
+    "installed_while_loading",
     "stream_reset_by_compaction",
     "liveness_with_quarantine",
     "snapshot_damaged_on_the_way",

@@ -120,6 +120,8 @@ enum class Mark : size_t {
   kGuardSlotLost,
   kGuardBehind,
   kStalledDisk,
+  kStalledReads,
+  kInstalledWhileLoading,
   kStreamResetByCompaction,
   kLivenessWithQuarantine,
   kSnapshotDamagedOnTheWay,

@@ -43,6 +43,7 @@ const std::vector<Nemesis::Fault>& Nemesis::Faults() {
       {"slow_disk", 3, 2, &Nemesis::SlowDisk},
       {"storage_failure", 2, 2, &Nemesis::FailStorage},
       {"stalled_disk", 1, 4, &Nemesis::StallDisk},
+      {"stalled_reads", 4, 3, &Nemesis::StallReads},
       {"damage", 6, 2, &Nemesis::DamageDisk},
       {"rot", 3, 4, &Nemesis::RotSnapshot},
       {"snapshot", 3, 2, &Nemesis::TriggerSnapshot},
@@ -94,6 +95,7 @@ void Nemesis::Stop() {
   for (const auto& [id, machine] : world_.controllers) {
     const bool hangs = machine->disk_faults().max_delay > kEndlessDiskDelay;
     machine->disk_faults() = CalmDisk();
+    EndReadStall(id);
     machine->damage().MendChunk();
     machine->CalmClock();
     if (machine->is_up() && (hangs || machine->process()->storage().is_doomed())) {
@@ -321,6 +323,30 @@ void Nemesis::StallDisk() {
   world_.log.Hit(Mark::kStalledDisk);
   world_.log.Line("the disk of {} stalls", machine->id());
   machine->disk_faults() = {.min_delay = kStalledDiskDelay, .max_delay = kStalledDiskDelay};
+}
+
+// Whoever starts meanwhile loads its snapshot for so long that the leader may send it a newer one.
+void Nemesis::StallReads() {
+  SimController* machine = DrawMachine();
+  if (machine->is_up() && machine->process()->is_shutting_down()) {
+    return;
+  }
+  world_.log.Hit(Mark::kStalledReads);
+  world_.log.Line("reads of {} stall", machine->id());
+  machine->disk_faults().reads_stall = true;
+  if (machine->is_up() && random_.OneIn(1, 2)) {
+    machine->Crash();
+  }
+  world_.queue.After(milliseconds(LogUniform(random_, 200, 20'000)),
+                     [this, id = machine->id()] { EndReadStall(id); });
+}
+
+void Nemesis::EndReadStall(NodeId id) {
+  SimController& machine = *world_.controllers.at(id);
+  machine.disk_faults().reads_stall = false;
+  if (machine.is_up()) {
+    machine.process()->storage().GoOnReading();
+  }
 }
 
 void Nemesis::FailStorage() {

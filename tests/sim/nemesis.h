@@ -55,6 +55,7 @@ class Nemesis {
   void SlowDisk();
   void FailStorage();
   void StallDisk();
+  void StallReads();
   void DamageDisk();
   void RotSnapshot();
   void TriggerSnapshot();
@@ -66,6 +67,7 @@ class Nemesis {
   void CutStream();
   void SubscribeOddly();
 
+  void EndReadStall(NodeId id);
   void Heal();
   void HealLater();
   SimController* DrawMachine();

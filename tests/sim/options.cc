@@ -103,6 +103,34 @@ void DrawSubscribers(SimOptions& options) {
   options.filter_linger = LogUniformMs(random, 100, 30'000);
 }
 
+// Hand-overs that last longer than a session: whom the leader refuses meanwhile is not silent.
+void DrawHandOvers(SimOptions& options) {
+  Random random(options.seed ^ 0x6b766f72756d0004ULL);
+  if (!random.OneIn(1, 12)) {
+    return;
+  }
+  options.hesitant_successors = true;
+  options.quorum_change_interval = LogUniformMs(random, 300, 1500);
+  options.election_timeout = LogUniformMs(random, 2600, 3200);
+  options.fetch_timeout = options.election_timeout * 2;
+  options.fetch_max_wait = options.fetch_timeout / 4;
+  options.broker_session_timeout = LogUniformMs(random, 2000, 2200);
+  options.workload.call_timeout = seconds(4);
+}
+
+// A snapshot after the other, and each takes long to copy.
+void DrawHurriedSnapshots(SimOptions& options) {
+  Random random(options.seed ^ 0x6b766f72756d0005ULL);
+  if (!random.OneIn(1, 16) || options.workload.large_commands) {
+    return;
+  }
+  options.workload.max_value_bytes = 2000;
+  options.snapshots.chunk_bytes = LogUniformSize(random, 64, 128);
+  options.snapshots.max_interval = LogUniformMs(random, 200, 500);
+  options.snapshots.max_kept = LogUniformSize(random, 1, 2);
+  options.max_idle_interval = LogUniformMs(random, 100, 200);
+}
+
 LivenessMode DrawLiveness(Random& random) {
   return random.OneIn(2, 5)   ? LivenessMode::kAllHealthy
          : random.OneIn(1, 3) ? LivenessMode::kMinorityDown
@@ -165,6 +193,8 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
       random.OneIn(3, 4) ? kMaxMetadataLevel
                          : static_cast<int32_t>(random.Between(0, kMaxMetadataLevel - 1));
   DrawSubscribers(options);
+  DrawHandOvers(options);
+  DrawHurriedSnapshots(options);
   if (Random apart(seed ^ 0x6b766f72756d0003ULL); apart.OneIn(1, 6)) {
     options.disk.read_slowness = static_cast<int>(LogUniform(apart, 4, 200));
   }
@@ -188,7 +218,7 @@ std::string ToText(const SimOptions& options) {
       "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} reads_x={} "
       "think_ms={} nemesis_ms={} "
       "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
-      "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} features={} level={}",
+      "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} hesitant={} features={} level={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
       options.filtered_subscribers, options.session_clients, options.filtered_tail_max_bytes,
       ms(options.filter_linger), ms(options.election_timeout), ms(options.fetch_timeout),
@@ -205,7 +235,8 @@ std::string ToText(const SimOptions& options) {
       ms(options.snapshots.max_interval), options.snapshots.retention_bytes,
       ms(options.snapshots.retention_age), options.snapshots.max_kept,
       options.snapshots.chunk_bytes, ms(options.quorum_change_interval),
-      options.workload.broker_features, options.bootstrap_metadata_level);
+      options.hesitant_successors, options.workload.broker_features,
+      options.bootstrap_metadata_level);
 }
 
 }  // namespace kvorum::sim

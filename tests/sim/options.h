@@ -28,7 +28,8 @@ struct NetworkFaults {
 struct DiskFaults {
   Duration min_delay{};
   Duration max_delay{};
-  int read_slowness = 1;  // reads take so many times longer: a cold cache, a busy table
+  int read_slowness = 1;     // reads take so many times longer: a cold cache, a busy table
+  bool reads_stall = false;  // what is read waits, what is written does not
 };
 
 struct WorkloadOptions {
@@ -99,6 +100,7 @@ struct SimOptions {
   WorkloadOptions workload;
   SnapshotOptions snapshots;
   Duration quorum_change_interval{};  // zero: the voters stay who they are
+  bool hesitant_successors = false;   // the disk of who is to lead is slow just then
   LivenessMode liveness = LivenessMode::kAllHealthy;
   bool reencode_batches = false;  // pass every batch through its codec
 };

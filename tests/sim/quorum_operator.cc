@@ -79,12 +79,14 @@ void QuorumOperator::Next() {
     }
   }
   const uint64_t kind = random_.Below(12);
-  if (kind < 4 && !observers.empty()) {
+  if (world_.options.hesitant_successors && random_.OneIn(1, 2)) {
+    HandOver(DrawVoter().key.node_id);
+  } else if (kind < 4 && !observers.empty()) {
     Add(*observers[random_.Below(observers.size())]);
   } else if (kind < 6) {
     Remove(DrawVoter());
   } else if (kind < 8) {
-    TransferTo(DrawVoter().key.node_id);
+    HandOver(DrawVoter().key.node_id);
   } else if (kind < 10) {
     Replace(*world_.controllers.at(DrawVoter().key.node_id));
     ScheduleNext();
@@ -123,6 +125,33 @@ void QuorumOperator::TransferTo(NodeId target) {
   v1::TransferLeadershipRequest request;
   request.set_node_id(target.value());
   Send(request, std::nullopt);
+}
+
+void QuorumOperator::HandOver(NodeId successor) {
+  if (!world_.options.hesitant_successors || random_.OneIn(1, 4)) {
+    TransferTo(successor);
+    return;
+  }
+  SlowDown(*world_.controllers.at(successor));
+  is_busy_ = true;  // until it has something to write
+  world_.queue.After(DrawBetween(random_, std::chrono::milliseconds(20), kRetryDelay * 2),
+                     [this, successor] { TransferTo(successor); });
+}
+
+void QuorumOperator::SlowDown(SimController& successor) {
+  DiskFaults& disk = successor.disk_faults();
+  const Duration longest = world_.options.election_timeout;
+  if (disk.max_delay > longest) {
+    return;  // it is slow already
+  }
+  disk.min_delay = longest;
+  disk.max_delay = longest * 2;
+  world_.queue.After(longest, [this, &disk, slow = disk] {
+    if (!is_stopped_ && disk.max_delay == slow.max_delay) {
+      disk.min_delay = world_.options.disk.min_delay;
+      disk.max_delay = world_.options.disk.max_delay;
+    }
+  });
 }
 
 void QuorumOperator::Replace(SimController& machine) {

@@ -38,6 +38,9 @@ class QuorumOperator {
   void Replace(SimController& machine);
   // It gets another address, which it must tell the quorum itself if the operator does not.
   void Move(SimController& machine);
+  void HandOver(NodeId successor);
+  // The disk of who is to lead gets slow for a while, so that it does not catch up in time.
+  void SlowDown(SimController& successor);
   void Send(QuorumCommand command, std::optional<uint64_t> asked);
   void OnResult(const QuorumCommand& command, std::optional<uint64_t> asked,
                 const CallResult<QuorumReply>& result);

@@ -112,6 +112,10 @@ void SimProcess::OnSnapshotDamaged(const SnapshotId& id, const absl::Status& sta
 
 void SimProcess::OnRaftTrace(const raft::RaftTrace& trace) {
   world_.log.Hit(MarkOf(trace.kind));
+  if (trace.kind == raft::RaftTraceKind::kSnapshotInstalled && storage_.chunk_reads() > 1) {
+    // Its own first chunk, and one of what was there before.
+    world_.log.Hit(Mark::kInstalledWhileLoading);
+  }
   if (world_.log.printing() && trace.kind != raft::RaftTraceKind::kAppended &&
       trace.kind != raft::RaftTraceKind::kHighWatermark) {
     world_.log.Line("{} {}", id_, raft::ToText(trace));

@@ -90,18 +90,23 @@ void SimStorage::DeleteSnapshot(const SnapshotId& id, WriteDone done) {
 }
 
 void SimStorage::ReadSnapshotChunk(const SnapshotId& id, int64_t index, ChunkDone done) {
-  memory_.ReadSnapshotChunk(id, index, std::move(done));
+  ++chunk_reads_;
+  memory_.ReadSnapshotChunk(id, index,
+                            [this, done = std::move(done)](absl::StatusOr<std::string> chunk) {
+                              --chunk_reads_;
+                              done(std::move(chunk));
+                            });
 }
 
-size_t SimStorage::Pending(MemoryStorage::Queue queue) const {
-  return queue == MemoryStorage::Queue::kWrites ? memory_.pending_writes()
-                                                : memory_.pending_reads();
-}
+void SimStorage::GoOnReading() { StartNext(MemoryStorage::Queue::kReads); }
 
 // A disk does one thing after the other. What waits meanwhile shares the next fsync, as the commit
 // thread merges it.
 void SimStorage::StartNext(MemoryStorage::Queue queue) {
-  const size_t pending = Pending(queue);
+  const size_t pending = memory_.pending(queue);
+  if (queue == MemoryStorage::Queue::kReads && faults_.reads_stall) {
+    return;
+  }
   if (pending == 0 || std::exchange(is_busy_[queue], true)) {
     return;
   }
@@ -120,11 +125,7 @@ void SimStorage::StartNext(MemoryStorage::Queue queue) {
 void SimStorage::Complete(MemoryStorage::Queue queue, size_t count) {
   world_.log.MixNow();
   for (size_t i = 0; i < count; ++i) {
-    if (queue == MemoryStorage::Queue::kWrites) {
-      memory_.CompleteNextWrite();
-    } else {
-      memory_.CompleteNextRead();
-    }
+    memory_.CompleteNext(queue);
   }
   is_busy_[queue] = false;
   world_.checks->OnDurable(*world_.controllers.at(owner_.node));

@@ -33,6 +33,11 @@ class SimStorage : public Storage {
   const LogMirror& mirror() const { return mirror_; }
   const MemoryDisk& disk() const { return disk_; }
 
+  // Chunks are being read: by who loads a snapshot, or for who copies one.
+  int chunk_reads() const { return chunk_reads_; }
+  // The machine's reads no longer stall.
+  void GoOnReading();
+
   void FailNextWrite();
   void FailNextRead() { fail_next_read_ = has_had_fault_ = true; }
   // A failure that was ordered may still be to come.
@@ -44,7 +49,6 @@ class SimStorage : public Storage {
   void CompleteEverything();
 
  private:
-  size_t Pending(MemoryStorage::Queue queue) const;
   void StartNext(MemoryStorage::Queue queue);
   void Complete(MemoryStorage::Queue queue, size_t count);
   // True: nothing it promises was given up since.
@@ -59,6 +63,7 @@ class SimStorage : public Storage {
   MemoryStorage memory_;
   LogMirror mirror_;
   std::map<MemoryStorage::Queue, bool> is_busy_;
+  int chunk_reads_ = 0;
   bool fail_next_read_ = false;
   bool fails_writes_ = false;
   bool has_had_fault_ = false;

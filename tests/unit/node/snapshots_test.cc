@@ -275,7 +275,7 @@ TEST_F(SnapshotsTest, OneThatAReplicaCopiesIsKeptUntilItHasIt) {
     Put(leader, 10);
     most = std::max(most, core(leader).snapshots().size());
     cluster.RunFor(milliseconds(100));
-    cluster.at(late).storage().CompleteNextRead();
+    cluster.at(late).storage().CompleteNextSnapshotStep();
     cluster.at(late).storage().CompleteNextWrite();
     cluster.Settle();
   }
@@ -334,8 +334,9 @@ TEST_F(SnapshotsTest, CrashAtAnyStepOfAnInstallLeavesOneWholeState) {
     for (int step = 0; step < steps; ++step) {
       // Completions one at a time, so that the crash falls between any two.
       cluster.FireNextTimer();
-      if (!cluster.at(late).storage().CompleteNextRead()) {
-        cluster.at(late).storage().CompleteNextWrite();
+      MemoryStorage& disk = cluster.at(late).storage();
+      if (!disk.CompleteNextRead() && !disk.CompleteNextSnapshotStep()) {
+        disk.CompleteNextWrite();
       }
       cluster.Settle();
     }

@@ -226,6 +226,7 @@ class TestCluster {
         any |= machine->RunTasks(now);
         if (!machine->disk_is_slow) {
           any |= machine->storage().CompleteNextWrite();
+          any |= machine->storage().CompleteNextSnapshotStep();
         }
         if (!machine->disk_is_slow && !machine->reads_are_slow) {
           any |= machine->storage().CompleteNextRead();

@@ -118,12 +118,12 @@ TEST_F(MemoryStorageTest, ASnapshotIsFrozenByAWriteOfItsOwn) {
         [&](const absl::StatusOr<SnapshotManifest>& done) { frozen = done.ok(); });
   };
   begin();
-  EXPECT_TRUE(storage_->CompleteNextRead());
+  EXPECT_TRUE(storage_->CompleteNextSnapshotStep());
   EXPECT_FALSE(frozen);
   storage_->Crash();
   EXPECT_TRUE(Restart()->snapshots.empty());
   begin();
-  EXPECT_TRUE(storage_->CompleteNextRead());
+  EXPECT_TRUE(storage_->CompleteNextSnapshotStep());
   storage_->Crash(/*survivors=*/1);  // the row was on its way
   EXPECT_FALSE(frozen);
   EXPECT_EQ(Restart()->snapshots.size(), 1u);
