@@ -9,6 +9,7 @@
 #include "server/raft/leadership.h"
 #include "server/raft/outbox.h"
 #include "server/raft/reads.h"
+#include "server/raft/transfer.h"
 
 namespace kvorum::raft {
 namespace {
@@ -153,6 +154,9 @@ void OnFetchRequest(RaftState& state, RequestToken token, const FetchRequest& re
   }
   if (const RaftError error = CheckLeader(state, request.current_leader_epoch);
       error != RaftError::kNone) {
+    if (error == RaftError::kUnknownLeaderEpoch) {
+      OnFetchOfLaterEpoch(state);
+    }
     ReplyError(state, token, request, error);
     return;
   }

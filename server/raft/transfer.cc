@@ -24,8 +24,12 @@ void Finish(RaftState& state, ChangeError error, std::string detail) {
 }
 
 void GiveUp(RaftState& state, const std::optional<ReplicaKey>& first, std::string why) {
-  const NodeId successor = first.has_value() ? first->node_id : SuccessorsOf(state).front().node_id;
-  Trace(state, RaftTraceKind::kLeadershipGivenUp, {.peer = successor, .detail = std::move(why)});
+  const std::vector<ReplicaKey> successors = SuccessorsOf(state);
+  const ReplicaKey& successor = first.has_value()     ? *first
+                                : !successors.empty() ? successors.front()
+                                                      : state.config.self;
+  Trace(state, RaftTraceKind::kLeadershipGivenUp,
+        {.peer = successor.node_id, .detail = std::move(why)});
   BecomeResigned(state, HandOver::kTransfer, first);
 }
 
@@ -133,6 +137,19 @@ TimePoint HandOverDeadline(const RaftState& state) {
   }
   const TimePoint disk = DiskStallDeadline(state);
   return disk > state.now.now ? disk : kNever;
+}
+
+void OnFetchOfLaterEpoch(RaftState& state) {
+  const auto* leader = std::get_if<Leader>(&state.role);
+  // Not more often than elections come anyway, whatever is sent here.
+  if (leader == nullptr || !leader->high_watermark.has_value() || state.transfer.has_value() ||
+      state.now.now - leader->since < state.config.fetch_timeout) {
+    return;
+  }
+  const size_t fit = CountFit(state, *leader) + (IsVoter(state) ? 1 : 0);
+  if (fit >= Voters(state).majority()) {
+    GiveUp(state, std::nullopt, "a replica is in a later epoch");
+  }
 }
 
 void NoteLoopGap(RaftState& state) {

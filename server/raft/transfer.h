@@ -16,6 +16,13 @@ void OnTransferLeadership(RaftState& state, const TransferLeadership& event);
 void PollHandOver(RaftState& state);
 TimePoint HandOverDeadline(const RaftState& state);
 
+// A replica asked for the log that is in a later epoch. If it may not campaign (an observer say,
+// that took part in an election nobody heard of before it was removed) it can follow no leader of
+// an epoch before its own, nor bring the others to it: the next election does, so this leader hands
+// over if others can carry on. Its own epoch stays (consensus.md §2.0): only who wants to lead may
+// raise it.
+void OnFetchOfLaterEpoch(RaftState& state);
+
 // Notes that the loop stood still, if it did: the step comes much later than was asked for.
 void NoteLoopGap(RaftState& state);
 

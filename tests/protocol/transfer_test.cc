@@ -254,6 +254,48 @@ TEST_F(TransferTest, OrdinaryLatenessIsNoStall) {
   }
 }
 
+// --- a replica that could never follow this leader ---
+
+// It campaigned, nobody heard of it, and it was removed: it has no vote to bring the others to its
+// epoch, and follows no leader of one before.
+TEST_F(TransferTest, AReplicaInALaterEpochIsFollowedByAnElection) {
+  FetchRequest fetch = node.FetchFrom(9, 0);
+  fetch.current_leader_epoch = node.epoch() + 1;
+  node.Receive(fetch);
+  EXPECT_EQ(node.epoch(), Epoch(1)) << "consensus §2.0: a Fetch raises no epoch";
+  EXPECT_EQ(node.role(), Role::kLeader) << "not more often than elections come anyway";
+  node.RunFor(milliseconds(800));
+  Hear();
+  ASSERT_EQ(node.role(), Role::kLeader);
+  node.RunFor(milliseconds(800));
+  node.Receive(fetch);
+  EXPECT_EQ(node.role(), Role::kResigned);
+  EXPECT_TRUE(TakeEnd().is_transfer) << "the successor need not wait";
+}
+
+TEST_F(TransferTest, AReplicaInALaterEpochWaitsWhileNobodyCouldTakeOver) {
+  node.RunFor(milliseconds(1400));
+  FetchRequest fetch = node.FetchFrom(9, 0);
+  fetch.current_leader_epoch = node.epoch() + 1;
+  node.RunFor(milliseconds(200));
+  node.Receive(fetch);
+  EXPECT_EQ(node.role(), Role::kLeader) << "both others are silent";
+}
+
+TEST(TransferAloneTest, ALeaderAloneGetsToTheEpochOfAReplica) {
+  TestNode alone(1, VotersUpTo(1));
+  alone.WinElection();
+  FetchRequest fetch = alone.FetchFrom(9, 0);
+  fetch.current_leader_epoch = alone.epoch() + 3;
+  const Epoch wanted = fetch.current_leader_epoch;
+  for (int i = 0; i < 20 && alone.epoch() < wanted; ++i) {
+    alone.Receive(fetch);
+    alone.RunFor(milliseconds(400));
+  }
+  EXPECT_GE(alone.epoch(), wanted);
+  EXPECT_EQ(alone.role(), Role::kLeader);
+}
+
 // reliability R18: a follower whose disk is slow causes no elections.
 TEST_F(TransferTest, AFollowerWithAStalledDiskDisturbsNobody) {
   for (int i = 0; i < 20; ++i) {

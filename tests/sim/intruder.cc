@@ -107,13 +107,10 @@ void Intruder::SendRogueFetch() {
   world_.network->Inject(to, fetch, SimNetwork::Effect::kMustChangeNothing);
 }
 
-// To voters only, also by what they know themselves: an observer whose epoch a stranger raises is
-// stuck until the voters get there, and has no vote to make them.
 void Intruder::SendRogueVote() {
   const NodeId to = DrawTarget();
   const SimProcess* process = world_.RunningOn(to);
-  if (process == nullptr || !world_.IsVoter(to) ||
-      !process->node().core().voters().Contains(world_.controllers.at(to)->key())) {
+  if (process == nullptr) {
     return;
   }
   raft::VoteRequest vote;
