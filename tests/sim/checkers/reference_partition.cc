@@ -45,10 +45,7 @@ class ChangeRules {
       : before_(before), after_(after), cause_(cause) {
     kept_ = Those(after.replicas,
                   [&](int32_t id) { return Has(before.isr, id) && id != cause.leaving; });
-    safe_ = Those(after.replicas, [&](int32_t id) {
-      return (Has(before.isr, id) || Has(before.eligible, id)) &&
-             !(cause.has_lost && id == cause.leaving);
-    });
+    safe_ = SafeOf(after.replicas);
   }
 
   const char* FirstBroken() {
@@ -88,8 +85,7 @@ class ChangeRules {
   }
 
   const char* Replicas() {
-    const ReplicaMove move =
-        cause_.move.value_or(ReplicaMove{before_.replicas, before_.adding, before_.removing});
+    const ReplicaMove move = Move();
     if (after_.replicas == move.replicas && AreSameMembers(after_.adding, move.adding) &&
         AreSameMembers(after_.removing, move.removing)) {
       return IsMoveDone(after_) ? "a move that is done ends" : nullptr;
@@ -146,14 +142,16 @@ class ChangeRules {
                : "who leads goes on, or the preferred one does, or the next; drained ones last";
   }
 
-  // Nobody in sync is left.
+  // Nobody in sync is left. Whom the move takes away may still be elected, and counts: it ends
+  // after the election, if at all.
   const char* ElectedFromOutside() {
-    const Ids eligible = cause_.clears_eligible ? Ids() : safe_;
+    const Ids replicas = Move().replicas;
+    const Ids eligible = cause_.clears_eligible ? Ids() : SafeOf(replicas);
     if (const Ids may = MayLead(eligible); !may.empty()) {
       return after_.leader == may.front() ? nullptr : "the first who is eligible and active leads";
     }
     const int32_t last = cause_.clears_eligible ? -1 : before_.last_known_leader;
-    if (eligible.empty() && IsActive(last) && Has(after_.replicas, last)) {
+    if (eligible.empty() && IsActive(last) && Has(replicas, last)) {
       is_unclean_ = true;
       return after_.leader == last ? nullptr : "without eligible ones who led last leads";
     }
@@ -161,7 +159,7 @@ class ChangeRules {
       return nullptr;
     }
     is_unclean_ = true;
-    const Ids active = Those(after_.replicas, [this](int32_t id) { return IsActive(id); });
+    const Ids active = Those(replicas, [this](int32_t id) { return IsActive(id); });
     return cause_.is_unclean_allowed && after_.leader == active.front()
                ? nullptr
                : "who may lack something leads only where that is allowed, the first of them";
@@ -198,6 +196,18 @@ class ChangeRules {
     }
     return after_.last_known_leader == expected ? nullptr
                                                 : "who led last is known while nobody leads";
+  }
+
+  ReplicaMove Move() const {
+    return cause_.move.value_or(ReplicaMove{before_.replicas, before_.adding, before_.removing});
+  }
+
+  // Of `ids`, which surely have everything.
+  Ids SafeOf(const Ids& ids) const {
+    return Those(ids, [this](int32_t id) {
+      return (Has(before_.isr, id) || Has(before_.eligible, id)) &&
+             !(cause_.has_lost && id == cause_.leaving);
+    });
   }
 
   bool IsActive(int32_t id) const { return id != cause_.leaving && cause_.active.contains(id); }
