@@ -293,52 +293,12 @@ v1::MetadataRecord ActiveController::IdleRecord(Now now) {
   return record;
 }
 
-void ActiveController::AppendRecords(Now now, std::vector<v1::MetadataRecord> records,
-                                     bool is_atomic) {
-  if (CheckFitsOneBatch(records).ok() || KVORUM_MUTANT(R24)) {
-    if (KVORUM_MUTANT(R29)) {
-      AppendBatch(now, records);
-    }
-    AppendBatch(now, std::move(records));
-    return;
-  }
-  KVORUM_CHECK(!is_atomic, "an atomic result of {} records does not fit one batch", records.size());
-  for (std::vector<v1::MetadataRecord>& batch : SplitIntoBatches(std::move(records))) {
-    AppendBatch(now, std::move(batch));
-  }
-}
-
 void ActiveController::ForgetReplacedSession(BrokerId broker) {
   // What another incarnation said is not true of this one, and who is gone has no session.
   const Broker* current = latest_->brokers().Find(broker);
   held_sessions_.End(broker, current == nullptr ? std::nullopt : std::optional(current->epoch));
   if (current == nullptr || sessions_.EpochOf(broker) != current->epoch) {
     sessions_.Remove(broker);
-  }
-}
-
-void ActiveController::AppendBatch(Now now, std::vector<v1::MetadataRecord> records) {
-  const Offset base = log_.log_end_offset();
-  const auto count = static_cast<int32_t>(records.size());
-  const absl::Status allowed = CheckLevelAllows(records, latest_->features().metadata_level());
-  KVORUM_CHECK(allowed.ok(), "batch at {}: {}", base, allowed.ToString());
-  auto payload = std::make_shared<const std::string>(EncodeRecords(records));
-  for (int32_t i = 0; i < count; ++i) {
-    changes_.Note(records[static_cast<size_t>(i)], base + i, *latest_);
-  }
-  // `latest` first: the records may be committed as soon as they are appended.
-  // Released before the replay: nobody else holds the plan, so its nodes change in place.
-  MetadataDelta delta(*std::exchange(latest_, nullptr));
-  for (int32_t i = 0; i < count; ++i) {
-    delta.Replay(std::move(records[static_cast<size_t>(i)]), base + i);
-  }
-  latest_ = delta.Apply(Provenance{base + count, epoch_, now.wall_ms});
-  planned_hashes_.emplace_back(base + count, latest_->StateHash());
-  log_.Append(now, epoch_, count, std::move(payload));
-  KVORUM_CHECK(log_.log_end_offset() == base + count, "appended {} records at {}, log ends at {}",
-               count, base, log_.log_end_offset());
-  if (next_no_op_ != kNever) {
-    next_no_op_ = now.now + config_.max_idle_interval;
   }
 }
 
@@ -452,19 +412,6 @@ absl::StatusOr<v1::AcknowledgeMetadataResponse> ActiveController::Acknowledge(
   }
   waits_.OnReport(MakeView(), id);
   return v1::AcknowledgeMetadataResponse();
-}
-
-void ActiveController::SetFenced(Now now, BrokerId broker, bool fenced) {
-  AppendRecords(now, fenced ? FenceBroker(*latest_, broker) : UnfenceBroker(*latest_, broker),
-                /*is_atomic=*/false);
-  sessions_.ClearUnfenceTarget(broker);
-  sessions_.ClearControlledShutdownOffset(broker);
-}
-
-void ActiveController::AppendIfAny(Now now, std::vector<v1::MetadataRecord> records) {
-  if (!records.empty()) {
-    AppendRecords(now, std::move(records), /*is_atomic=*/false);
-  }
 }
 
 void ActiveController::CheckSessions(Now now) {

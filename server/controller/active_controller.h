@@ -109,6 +109,12 @@ class ActiveController {
     OffsetAndEpoch end;
   };
 
+  // What is in the plan already and not yet in the log: within one call only.
+  struct OpenBatch {
+    std::string payload;
+    size_t count = 0;
+  };
+
   template <typename Request>
   void Execute(Now now, const Request& request, TimePoint deadline, Done<CommandReply> done);
   // The reply of the first attempt if there was one (api: request_id).
@@ -138,12 +144,17 @@ class ActiveController {
   bool AreMovesApplied(BrokerId leaving);
   void EnterState(Now now, BrokerId broker, BrokerState from, BrokerState to);
   void SetFenced(Now now, BrokerId broker, bool fenced);
+  void Fence(Now now, BrokerId broker);
   void CheckSessions(Now now);
   void FenceStaleBroker(Now now);
   void AppendIfAny(Now now, std::vector<v1::MetadataRecord> records);
   // Cuts what does not fit one batch, unless it must be atomic.
   void AppendRecords(Now now, std::vector<v1::MetadataRecord> records, bool is_atomic);
   void AppendBatch(Now now, std::vector<v1::MetadataRecord> records);
+  // The same in two steps: records that fit one batch go into the plan and into `batch`, which is
+  // appended before if it has no room; what was put into it is appended, if it is anything.
+  void Extend(Now now, std::vector<v1::MetadataRecord> records, OpenBatch& batch);
+  void Append(Now now, OpenBatch batch);
   void MaybeBootstrap(Now now);
   CommandContext MakeContext(Now now);
   absl::Status CheckRoom(const AppliedWait& wait) const;

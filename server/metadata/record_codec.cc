@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -119,6 +120,64 @@ bool HasUnknownEnumValues(const Inner& inner) {
   }
 }
 
+// One length-delimited field of a message.
+struct Field {
+  uint32_t tag = 0;
+  std::string_view bytes;
+};
+
+// Takes the field at the front of `rest`; nullopt if there is none that is whole. Of a field of
+// another wire type only the tag is told.
+std::optional<Field> TakeField(std::string_view& rest) {
+  constexpr uint32_t kWireTypeBits = 7;
+  constexpr uint32_t kLengthDelimited = 2;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(rest.data()),
+                                            static_cast<int>(rest.size()));
+  Field field;
+  uint32_t length = 0;
+  field.tag = in.ReadTag();
+  if (field.tag == 0 || field.tag >> 3 == 0) {
+    return std::nullopt;
+  }
+  if ((field.tag & kWireTypeBits) != kLengthDelimited) {
+    return field;
+  }
+  if (!in.ReadVarint32(&length)) {
+    return std::nullopt;
+  }
+  rest.remove_prefix(static_cast<size_t>(in.CurrentPosition()));
+  if (length > rest.size()) {
+    return std::nullopt;
+  }
+  field.bytes = rest.substr(0, length);
+  rest.remove_prefix(length);
+  return field;
+}
+
+bool ParseFrom(std::string_view bytes, google::protobuf::MessageLite& message) {
+  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+// Makes `record` what `bytes` say. If it is of their kind already, what it holds is used again: a
+// record is a few allocations, and to parse it takes less time than those do.
+bool ParseInto(std::string_view bytes, v1::MetadataRecord& record) {
+  std::string_view rest = bytes;
+  const std::optional<Field> only = TakeField(rest);
+  const auto kind = static_cast<uint32_t>(record.record_case());
+  if (!only.has_value() || !rest.empty() || kind == v1::MetadataRecord::RECORD_NOT_SET ||
+      only->tag != (kind << 3 | 2)) {
+    return ParseFrom(bytes, record);
+  }
+  return VisitRecord(record, [&only](const auto& inner) {
+    return ParseFrom(only->bytes, const_cast<std::remove_cvref_t<decltype(inner)>&>(inner));
+  });
+}
+
+absl::Status NoRecordBatch(std::string_view payload) {
+  return MakeError(ErrorReason::kCorruptLog,
+                   fmt::format("payload of {} bytes is no record batch", payload.size()));
+}
+
 }  // namespace
 
 absl::Status CheckKnownRecord(const v1::MetadataRecord& record) {
@@ -203,41 +262,54 @@ size_t PublicBytes(std::string_view payload) {
   return end;
 }
 
-absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view payload) {
+absl::Status VisitRecords(std::string_view payload,
+                          absl::FunctionRef<void(v1::MetadataRecord& record)> visit) {
   constexpr size_t kMaxBytes = kMaxBatchBytes + kMaxPrivateBytes;
   if (payload.size() > kMaxBytes) {
     return MakeError(ErrorReason::kCorruptLog,
                      fmt::format("payload of {} bytes, over {}", payload.size(), kMaxBytes));
   }
-  v1::RecordBatchPayload batch;
-  if (!batch.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    return MakeError(ErrorReason::kCorruptLog,
-                     fmt::format("payload of {} bytes is no record batch", payload.size()));
+  v1::MetadataRecord record;
+  size_t count = 0;
+  size_t private_count = 0;
+  for (std::string_view rest = payload; !rest.empty();) {
+    const std::optional<Field> field = TakeField(rest);
+    if (!field.has_value()) {
+      return NoRecordBatch(payload);
+    }
+    if (field->tag != kRecordsTag && field->tag != kPrivateRecordsTag) {
+      return MakeError(ErrorReason::kUnsupportedVersion,
+                       "payload has a field this version does not know; run the version that wrote "
+                       "it, or a newer one");
+    }
+    const bool is_private = field->tag == kPrivateRecordsTag;
+    if (!ParseInto(field->bytes, record) || (private_count > 0 && !is_private)) {
+      return NoRecordBatch(payload);
+    }
+    private_count += is_private ? 1 : 0;
+    count += is_private ? 0 : 1;
+    if (count > kMaxRecordsPerBatch) {
+      break;
+    }
+    KVORUM_RETURN_IF_ERROR(CheckKnownRecord(record));
+    if (IsPrivate(record) != is_private) {
+      return MakeError(ErrorReason::kCorruptLog,
+                       fmt::format("record of kind {} among those of the other audience",
+                                   static_cast<int>(record.record_case())));
+    }
+    visit(record);
   }
-  if (HasUnknownFields(batch)) {
-    return MakeError(ErrorReason::kUnsupportedVersion,
-                     "payload has a field this version does not know; run the version that wrote "
-                     "it, or a newer one");
-  }
-  const auto count = static_cast<size_t>(batch.records_size());
-  const auto private_count = static_cast<size_t>(batch.private_records_size());
   if (count + private_count == 0 || count > kMaxRecordsPerBatch) {
     return MakeError(ErrorReason::kCorruptLog,
                      fmt::format("payload of {} records, not 1 to {}", count, kMaxRecordsPerBatch));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view payload) {
   std::vector<v1::MetadataRecord> records;
-  records.reserve(count + private_count);
-  for (auto* part : {batch.mutable_records(), batch.mutable_private_records()}) {
-    for (v1::MetadataRecord& record : *part) {
-      KVORUM_RETURN_IF_ERROR(CheckKnownRecord(record));
-      if (IsPrivate(record) != (part == batch.mutable_private_records())) {
-        return MakeError(ErrorReason::kCorruptLog,
-                         fmt::format("record of kind {} among those of the other audience",
-                                     static_cast<int>(record.record_case())));
-      }
-      records.push_back(std::move(record));
-    }
-  }
+  KVORUM_RETURN_IF_ERROR(VisitRecords(
+      payload, [&records](v1::MetadataRecord& record) { records.push_back(std::move(record)); }));
   return records;
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "kvorum/v1/record.pb.h"
@@ -29,9 +30,15 @@ std::string EncodeRecords(const std::vector<v1::MetadataRecord>& records);
 // How many bytes at the front of a well-formed payload are for subscribers too.
 size_t PublicBytes(std::string_view payload);
 
-// The records of a payload (or of a snapshot chunk). CORRUPT_LOG if it is no payload, is empty or
-// over the limits; UNSUPPORTED_VERSION if it holds a record, field or enum value this version does
-// not know: a reader can't tell what it would be missing.
+// Calls `visit` for the records of a payload (or of a snapshot chunk), in order. It may take what
+// is in the record, which is one and the same, used again: thousands come in a batch. Stops with
+// CORRUPT_LOG if it is no payload, is empty or over the limits; UNSUPPORTED_VERSION if it holds a
+// record, field or enum value this version does not know: a reader can't tell what it would be
+// missing. The records before were visited then.
+absl::Status VisitRecords(std::string_view payload,
+                          absl::FunctionRef<void(v1::MetadataRecord& record)> visit);
+
+// The same records in a list.
 absl::StatusOr<std::vector<v1::MetadataRecord>> DecodeRecords(std::string_view payload);
 
 // Cuts `records` into runs that fit one batch each, in order, the last one full. For results that

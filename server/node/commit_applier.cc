@@ -15,21 +15,18 @@ namespace kvorum {
 namespace {
 
 void Replay(const RecordBatch& batch, MetadataDelta& delta) {
-  auto records = DecodeRecords(*batch.payload);
-  if (GetErrorReason(records.status()) == ErrorReason::kUnsupportedVersion) {
-    StopAtUnsupportedRecord(
-        fmt::format("committed batch at {}: {}", batch.base_offset, records.status().ToString()));
-  }
-  KVORUM_CHECK(records.ok(), "committed batch at {}: {}", batch.base_offset,
-               records.status().ToString());
-  KVORUM_CHECK(records->size() == static_cast<size_t>(batch.record_count),
-               "committed batch at {} says {} records and holds {}", batch.base_offset,
-               batch.record_count, records->size());
   Offset offset = batch.base_offset;
-  for (v1::MetadataRecord& record : *records) {
+  const absl::Status status = VisitRecords(*batch.payload, [&](v1::MetadataRecord& record) {
     delta.Replay(std::move(record), offset);
     ++offset;
+  });
+  if (GetErrorReason(status) == ErrorReason::kUnsupportedVersion) {
+    StopAtUnsupportedRecord(
+        fmt::format("committed batch at {}: {}", batch.base_offset, status.ToString()));
   }
+  KVORUM_CHECK(status.ok(), "committed batch at {}: {}", batch.base_offset, status.ToString());
+  KVORUM_CHECK(offset == batch.end_offset(), "committed batch at {} says {} records and holds {}",
+               batch.base_offset, batch.record_count, offset - batch.base_offset);
 }
 
 }  // namespace

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <iterator>
 #include <utility>
 
 #include "server/base/errors.h"
 #include "server/metadata/entries/owned_entries.h"
-#include "server/metadata/topics/partition_moves.h"
 
 namespace kvorum {
 namespace {
@@ -55,18 +55,26 @@ bool IsCaughtUp(const Broker& broker, Offset applied_offset) {
   return applied_offset.value() > broker.epoch.value();
 }
 
-std::vector<v1::MetadataRecord> FenceBroker(const MetadataImage& image, BrokerId id) {
+SweepStep FenceBroker(const MetadataImage& image, BrokerId id, const PartitionKey& from,
+                      size_t max_changes) {
   const Broker* broker = image.brokers().Find(id);
   if (broker == nullptr || broker->is_fenced) {
-    return {};
+    return {.is_done = true};
   }
-  std::vector<v1::MetadataRecord> records = RemoveFromIsrs(image, id, Departure::kClean);
-  AppendAll(RemoveOwnedEntries(image, id), records);
-  records.push_back(RegistrationChange(*broker, [](v1::BrokerRegistrationChangeRecord& state) {
-    state.set_fenced(true);
-    state.set_in_controlled_shutdown(false);
-  }));
-  return records;
+  SweepStep step = RemoveFromIsrs(image, id, Departure::kClean, from, max_changes);
+  if (step.is_done) {
+    AppendAll(RemoveOwnedEntries(image, id), step.records);
+    step.records.push_back(
+        RegistrationChange(*broker, [](v1::BrokerRegistrationChangeRecord& state) {
+          state.set_fenced(true);
+          state.set_in_controlled_shutdown(false);
+        }));
+  }
+  return step;
+}
+
+std::vector<v1::MetadataRecord> FenceBroker(const MetadataImage& image, BrokerId id) {
+  return FenceBroker(image, id, PartitionKey(), SIZE_MAX).records;
 }
 
 std::vector<v1::MetadataRecord> UnfenceBroker(const MetadataImage& image, BrokerId id) {

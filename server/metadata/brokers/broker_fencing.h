@@ -1,11 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "kvorum/v1/record.pb.h"
 #include "server/base/ids.h"
 #include "server/metadata/metadata_image.h"
+#include "server/metadata/topics/partition_moves.h"
 
 namespace kvorum {
 
@@ -21,7 +23,11 @@ absl::Status CheckBrokerEpoch(const BrokersImage& brokers, BrokerId id, BrokerEp
 bool IsCaughtUp(const Broker& broker, Offset applied_offset);
 
 // Takes the broker out of in-sync replicas and leadership, then marks it fenced, in this order so
-// that no prefix leaves a fenced leader. Empty if it is fenced or not registered.
+// that no prefix leaves a fenced leader. Empty if it is fenced or not registered. In steps, the
+// first from PartitionKey() on, each planned on an image that holds those before it; the last one
+// also has what ends the session, as it is of one commit. Or all of it at once.
+SweepStep FenceBroker(const MetadataImage& image, BrokerId id, const PartitionKey& from,
+                      size_t max_changes);
 std::vector<v1::MetadataRecord> FenceBroker(const MetadataImage& image, BrokerId id);
 
 // Marks the broker unfenced, then elects it where no one leads and it may. Empty if it is unfenced

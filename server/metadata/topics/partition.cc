@@ -173,14 +173,4 @@ Partition DecodeRow(std::string_view row) {
   return partition;
 }
 
-bool RowHasReplica(std::string_view row, BrokerId broker) {
-  const auto wanted = static_cast<uint32_t>(broker.value());
-  for (uint64_t left = TakeVarint(row); left > 0; --left) {
-    if (TakeVarint(row) == wanted) {
-      return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace kvorum

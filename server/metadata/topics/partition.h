@@ -75,7 +75,26 @@ Partition Changed(const Partition& current, const v1::PartitionChangeRecord& cha
 // rows, so that a row is also what the state hash is made of.
 std::string EncodeRow(const Partition& partition);
 Partition DecodeRow(std::string_view row);
-// True if the partition of `row` has a replica on `broker`, without decoding the rest.
-bool RowHasReplica(std::string_view row, BrokerId broker);
+
+// True if the partition of `row` has a replica on `broker`, without decoding the rest. Inline,
+// since all partitions of the broker's topics are asked when it fails.
+inline bool RowHasReplica(std::string_view row, BrokerId broker) {
+  const auto wanted = static_cast<uint32_t>(broker.value());
+  const auto* at = reinterpret_cast<const uint8_t*>(row.data());
+  for (uint32_t left = *at++; left > 0; --left) {  // one byte: kMaxReplicas
+    uint32_t id = 0;
+    for (uint32_t shift = 0;; shift += 7) {
+      const uint32_t byte = *at++;
+      id |= (byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        break;
+      }
+    }
+    if (id == wanted) {
+      return true;
+    }
+  }
+  return false;
+}
 
 }  // namespace kvorum

@@ -1,19 +1,18 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
 
 #include "server/base/persistent_map.h"
 #include "server/metadata/topics/partition.h"
+#include "server/metadata/topics/row_block.h"
 
 namespace kvorum {
 
-// The partitions 0 to n - 1 of one topic, as rows in immutable blocks of 64, so that a million of
-// them take some twenty bytes each. Copies are O(1) and share blocks; a change copies one block.
-// Owned by value, used like a value; any thread reads.
+// The partitions 0 to n - 1 of one topic, as rows in blocks of 64, so that a million of them take
+// some twenty bytes each. Copies are O(1) and share blocks; a change copies one block, or none if
+// nobody shares it. Owned by value, used like a value; any thread reads.
 class PartitionList {
  public:
   struct Entry {
@@ -37,7 +36,7 @@ class PartitionList {
     void Load();
 
     const PartitionList* list_;
-    std::string_view block_;
+    const RowBlock* block_ = nullptr;  // of the entry, once it is looked at
     Entry entry_;
   };
 
@@ -59,31 +58,27 @@ class PartitionList {
   // The first partition at or above `index`.
   const_iterator From(int32_t index) const { return const_iterator(*this, std::max(index, 0)); }
 
-  // Calls `visit(index, partition)` for every partition with a replica on `broker`, by index. A few
-  // nanoseconds for each that has none.
+  // Calls `visit(index, partition)` for the partitions at or above `first` with a replica on
+  // `broker`, by index, until it says false; says whether it did not. A few nanoseconds for each
+  // that has none.
   template <typename Visitor>
-  void VisitHostedBy(BrokerId broker, Visitor visit) const {
-    for (const auto& [number, block] : blocks_) {
-      const int32_t count = CountOf(*block);
-      for (int32_t i = 0; i < count; ++i) {
-        const std::string_view row = RowOf(*block, i);
-        if (RowHasReplica(row, broker)) {
-          visit(number * kBlockSize + i, DecodeRow(row));
+  bool VisitHostedBy(BrokerId broker, int32_t first, Visitor visit) const {
+    for (auto it = blocks_.lower_bound(first / RowBlock::kMaxRows); it != blocks_.end(); ++it) {
+      const int32_t begin = it->key * RowBlock::kMaxRows;
+      for (int32_t i = std::max(first - begin, 0); i < it->value.size(); ++i) {
+        const std::string_view row = it->value.Row(i);
+        if (RowHasReplica(row, broker) && !visit(begin + i, DecodeRow(row))) {
+          return false;
         }
       }
     }
+    return true;
   }
 
  private:
-  static constexpr int32_t kBlockSize = 64;
+  const RowBlock& BlockOf(int32_t index) const;
 
-  // A block: one byte count; for each row two bytes, where it ends; the rows.
-  static int32_t CountOf(std::string_view block) { return static_cast<uint8_t>(block[0]); }
-  static std::string_view RowOf(std::string_view block, int32_t i);
-  static std::string Rebuild(std::string_view block, int32_t i, std::string_view row);
-  std::string_view BlockOf(int32_t index) const;
-
-  PersistentMap<int32_t, std::shared_ptr<const std::string>> blocks_;
+  PersistentMap<int32_t, RowBlock> blocks_;
   int32_t size_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "server/metadata/topics/partition_moves.h"
 
+#include <cstdint>
 #include <utility>
 
 #include "server/metadata/topics/partition_change.h"
@@ -42,16 +43,21 @@ SweepStep Sweep(const MetadataImage& image, PartitionTrait trait, const Partitio
 
 }  // namespace
 
-std::vector<v1::MetadataRecord> RemoveFromIsrs(const MetadataImage& image, BrokerId leaving,
-                                               Departure departure) {
+SweepStep RemoveFromIsrs(const MetadataImage& image, BrokerId leaving, Departure departure,
+                         const PartitionKey& from, size_t max_changes) {
   const ActiveBrokers active{.brokers = image.brokers(), .leaving = leaving};
   const bool is_unclean = departure == Departure::kUnclean;
-  std::vector<v1::MetadataRecord> records;
+  SweepStep step{.is_done = true};
   image.topics().VisitHostedBy(
-      leaving, [&](const Topic& topic, int32_t index, const Partition& current) {
+      leaving, from, [&](const Topic& topic, int32_t index, const Partition& current) {
         const bool is_in_sync = Contains(current.isr, leaving);
         if (!is_in_sync && !(is_unclean && Contains(current.elr, leaving))) {
-          return;
+          return true;
+        }
+        if (step.records.size() == max_changes) {
+          step.next = {topic.id, index};
+          step.is_done = false;
+          return false;
         }
         PartitionTarget target(current);
         target.isr = Without(current.isr, {leaving});
@@ -61,9 +67,15 @@ std::vector<v1::MetadataRecord> RemoveFromIsrs(const MetadataImage& image, Broke
         if (IsUncleanElectionEnabled(image, topic)) {
           target.election = Election::kUnclean;
         }
-        Append(ChangePartition({{topic.id, index}, current, topic}, target, active), records);
+        Append(ChangePartition({{topic.id, index}, current, topic}, target, active), step.records);
+        return true;
       });
-  return records;
+  return step;
+}
+
+std::vector<v1::MetadataRecord> RemoveFromIsrs(const MetadataImage& image, BrokerId leaving,
+                                               Departure departure) {
+  return RemoveFromIsrs(image, leaving, departure, PartitionKey(), SIZE_MAX).records;
 }
 
 std::vector<v1::MetadataRecord> ElectWhereLeaderless(const MetadataImage& image,
@@ -76,15 +88,16 @@ std::vector<v1::MetadataRecord> ElectWhereLeaderless(const MetadataImage& image,
       continue;
     }
     const Topic& topic = *image.topics().Find(topic_id);
-    topic.partitions.VisitHostedBy(arriving, [&](int32_t index, const Partition& current) {
+    topic.partitions.VisitHostedBy(arriving, 0, [&](int32_t index, const Partition& current) {
       if (current.leader != kNoLeader) {
-        return;
+        return true;
       }
       PartitionTarget target(current);
       if (IsUncleanElectionEnabled(image, topic)) {
         target.election = Election::kUnclean;
       }
       Append(ChangePartition({{topic.id, index}, current, topic}, target, active), records);
+      return true;
     });
   }
   return records;
@@ -93,13 +106,14 @@ std::vector<v1::MetadataRecord> ElectWhereLeaderless(const MetadataImage& image,
 std::vector<v1::MetadataRecord> MoveLeadersAway(const MetadataImage& image, BrokerId draining) {
   const ActiveBrokers active{.brokers = image.brokers(), .draining = draining};
   std::vector<v1::MetadataRecord> records;
-  image.topics().VisitHostedBy(draining, [&](const Topic& topic, int32_t index,
-                                             const Partition& current) {
+  const auto visit = [&](const Topic& topic, int32_t index, const Partition& current) {
     if (current.leader == draining) {
       Append(ChangePartition({{topic.id, index}, current, topic}, PartitionTarget(current), active),
              records);
     }
-  });
+    return true;
+  };
+  image.topics().VisitHostedBy(draining, PartitionKey(), visit);
   return records;
 }
 

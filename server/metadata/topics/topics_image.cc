@@ -56,11 +56,13 @@ std::optional<std::string> MetricNameOf(std::string_view topic_name) {
 
 std::vector<PartitionKey> PartitionsInSyncOn(const TopicsImage& image, BrokerId broker) {
   std::vector<PartitionKey> keys;
-  image.VisitHostedBy(broker, [&](const Topic& topic, int32_t index, const Partition& partition) {
+  const auto visit = [&](const Topic& topic, int32_t index, const Partition& partition) {
     if (Contains(partition.isr, broker)) {
       keys.push_back({topic.id, index});
     }
-  });
+    return true;
+  };
+  image.VisitHostedBy(broker, PartitionKey(), visit);
   return keys;
 }
 

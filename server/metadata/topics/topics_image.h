@@ -125,16 +125,22 @@ struct TopicsImage {
     return with_trait[static_cast<size_t>(trait)];
   }
 
-  // Calls `visit(topic, index, partition)` for every partition with a replica on `broker`, by topic
-  // id and index. In proportion to the topics that have one.
+  // Calls `visit(topic, index, partition)` for the partitions at or above `first` with a replica on
+  // `broker`, by topic id and index, until it says false. In proportion to the topics that have
+  // one.
   template <typename Visitor>
-  void VisitHostedBy(BrokerId broker, Visitor visit) const {
-    for (auto it = hosted.lower_bound(HostedTopic{broker, Uuid()});
+  void VisitHostedBy(BrokerId broker, const PartitionKey& first, Visitor visit) const {
+    for (auto it = hosted.lower_bound(HostedTopic{broker, first.topic_id});
          it != hosted.end() && it->key.broker == broker; ++it) {
       const Topic& topic = *Find(it->key.topic_id);
-      topic.partitions.VisitHostedBy(broker, [&](int32_t index, const Partition& partition) {
-        visit(topic, index, partition);
-      });
+      const bool goes_on =
+          topic.partitions.VisitHostedBy(broker, topic.id == first.topic_id ? first.index : 0,
+                                         [&](int32_t index, const Partition& partition) {
+                                           return visit(topic, index, partition);
+                                         });
+      if (!goes_on) {
+        return;
+      }
     }
   }
 };

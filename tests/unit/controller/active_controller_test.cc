@@ -46,6 +46,32 @@ TEST_F(ActiveControllerTest, AResultOfThousandsOfRecordsIsAppendedInSeveralBatch
   EXPECT_TRUE(heard->is_ok()) << heard->status();
 }
 
+TEST_F(ActiveControllerTest, ABrokerThatLedThousandsIsFencedInFullBatches) {
+  Activate();
+  const int64_t epoch = RegisterUnfenced(1);
+  RegisterUnfenced(2);
+  for (const std::string name : {"one", "two"}) {
+    v1::CreateTopicsRequest create;
+    v1::NewTopic& topic = *create.add_topics();
+    topic.set_name(name);
+    topic.set_partition_count(6'000);
+    topic.set_replication_factor(2);
+    Submit(create);
+    CommitAll();
+  }
+  const size_t before = log.batches.size();
+  v1::HeartbeatRequest leaves = Heartbeat(1, epoch, log.log_end_offset());
+  leaves.set_want_fence(true);
+  Report(leaves);
+  ASSERT_EQ(log.batches.size(), before + 2);
+  EXPECT_EQ(log.batches[before].records.size(), kMaxRecordsPerBatch);
+  EXPECT_EQ(log.batches[before + 1].records.size(), 12'000 - kMaxRecordsPerBatch + 1);
+  EXPECT_TRUE(log.batches.back().records.back().has_broker_registration_change());
+  CommitAll();
+  EXPECT_TRUE(IsFenced(1));
+  EXPECT_EQ(controller().latest()->topics().LoadOf(BrokerId(1)).in_sync, 0);
+}
+
 TEST_F(ActiveControllerTest, RepliesOnlyAfterTheCommit) {
   Activate();
   const CommandHeard put = Submit(Put("a"));

@@ -275,6 +275,31 @@ TEST(FenceBrokerTest, ResultsLargerThanABatchCanBeCut) {
   EXPECT_EQ(world.topic("t0").count(PartitionTrait::kLeaderless), 0);
 }
 
+TEST(FenceBrokerTest, InStepsSaysTheSameAsAtOnce) {
+  World world;
+  world.AddBrokers({1, 2, 3});
+  for (const char* name : {"a", "b", "c"}) {
+    v1::CreateTopicsRequest request;
+    v1::NewTopic& topic = *request.add_topics();
+    topic.set_name(name);
+    topic.set_partition_count(70);
+    topic.set_replication_factor(2);
+    ASSERT_TRUE(world.Run(request).ok());
+  }
+  const auto at_once = FenceBroker(world.image(), BrokerId{1});
+  std::vector<v1::MetadataRecord> in_steps;
+  SweepStep step;
+  while (!step.is_done) {
+    step = FenceBroker(world.image(), BrokerId{1}, step.next, 9);
+    EXPECT_LE(step.records.size(), step.is_done ? 10u : 9u);
+    in_steps.insert(in_steps.end(), step.records.begin(), step.records.end());
+    world.Apply(step.records);
+  }
+  EXPECT_TRUE(GetBroker(world, 1).is_fenced);
+  ASSERT_GT(at_once.size(), 100u);
+  EXPECT_EQ(EncodeRecords(in_steps), EncodeRecords(at_once));
+}
+
 TEST(ListBrokersTest, ShowsSoftStateWhereItIsKnown) {
   World world;
   world.AddBrokers({2, 1});

@@ -124,11 +124,36 @@ TEST(PartitionListTest, VisitsThePartitionsOfABroker) {
     }
   }
   std::vector<int32_t> visited;
-  list.VisitHostedBy(BrokerId{4}, [&](int32_t index, const Partition& partition) {
+  EXPECT_TRUE(list.VisitHostedBy(BrokerId{4}, 0, [&](int32_t index, const Partition& partition) {
     EXPECT_EQ(partition.replicas.front(), BrokerId{4});
     visited.push_back(index);
-  });
+    return true;
+  }));
   EXPECT_EQ(visited, expected);
+}
+
+TEST(PartitionListTest, VisitsFromAnyPlaceUntilItIsTold) {
+  PartitionList list;
+  Partition partition;
+  partition.replicas = {BrokerId{4}, BrokerId{300}};
+  for (int32_t i = 0; i < 300; ++i) {
+    list.Append(EncodeRow(partition));
+  }
+  for (const int32_t first : {0, 1, 63, 64, 130, 299, 300}) {
+    int32_t next = first;
+    EXPECT_TRUE(list.VisitHostedBy(BrokerId{300}, first, [&next](int32_t index, const Partition&) {
+      EXPECT_EQ(index, next);
+      ++next;
+      return true;
+    }));
+    EXPECT_EQ(next, 300) << "from " << first;
+  }
+  int32_t last = 0;
+  EXPECT_FALSE(list.VisitHostedBy(BrokerId{4}, 60, [&last](int32_t index, const Partition&) {
+    last = index;
+    return index < 70;
+  }));
+  EXPECT_EQ(last, 70);
 }
 
 }  // namespace

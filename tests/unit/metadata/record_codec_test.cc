@@ -1,6 +1,7 @@
 #include "server/metadata/record_codec.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -34,6 +35,35 @@ TEST(RecordCodecTest, DecodesWhatItEncoded) {
   ASSERT_EQ(decoded->size(), 2u);
   EXPECT_EQ((*decoded)[0].SerializeAsString(), records[0].SerializeAsString());
   EXPECT_EQ((*decoded)[1].SerializeAsString(), records[1].SerializeAsString());
+}
+
+TEST(RecordCodecTest, ARecordHoldsNothingOfTheOneBefore) {
+  // One record is used for all that are visited.
+  v1::MetadataRecord full;
+  v1::PartitionChangeRecord& change = *full.mutable_partition_change();
+  change.set_topic_id(std::string(16, 't'));
+  change.add_isr(1);
+  change.add_eligible_leader_replicas(2);
+  change.set_leader(1);
+  v1::MetadataRecord bare;
+  bare.mutable_partition_change()->set_partition_index(7);
+  const std::vector<v1::MetadataRecord> records = {
+      full, bare, Entry("a", "1"), Entry("b"), Entry("c"), bare, full};
+  size_t next = 0;
+  const absl::Status status = VisitRecords(EncodeRecords(records), [&](v1::MetadataRecord& record) {
+    ASSERT_LT(next, records.size());
+    EXPECT_EQ(record.SerializeAsString(), records[next].SerializeAsString());
+    if (record.has_entry()) {
+      const v1::EntryRecord taken = std::move(*record.mutable_entry());
+    }
+    ++next;
+  });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(next, records.size());
+
+  // An empty one is none, whatever came before.
+  EXPECT_THAT(DecodeRecords(EncodeRecords({full}) + Field(15, "")),
+              HasReason(ErrorReason::kCorruptLog));
 }
 
 TEST(RecordCodecTest, PayloadsConcatenate) {

@@ -89,9 +89,9 @@ TEST_F(CommitApplierDeathTest, DiesOnWhatItCannotDecode) {
 }
 
 TEST_F(CommitApplierDeathTest, DiesOnAWrongCount) {
-  RecordBatch batch = Put(0, 1, "a");
+  RecordBatch batch = Put(1, 1, "a");
   batch.record_count = 2;
-  EXPECT_DEATH(applier.Apply({batch}), "says 2 records and holds 1");
+  EXPECT_DEATH(applier.Apply({Control(0, 1), batch}), "says 2 records and holds 1");
 }
 
 }  // namespace
