@@ -53,6 +53,7 @@ void ActiveController::Activate(Now now, Epoch epoch, ImagePtr committed) {
   latest_ = std::move(committed);
   is_stopping_ = false;
   planned_hashes_.clear();
+  unfencing_.clear();
   changes_.Reset(committed_end_);
   request_ages_.Start(now.now, log_.log_end_offset());
   if (!KVORUM_MUTANT(R28)) {
@@ -337,6 +338,7 @@ void ActiveController::OnCommitted(Now now, ImagePtr image) {
                  "the image at {} was planned with hash {:016x} and is {:016x}", offset, hash,
                  committed.StateHash());
   }
+  std::erase_if(unfencing_, [this](const auto& entry) { return entry.second <= committed_end_; });
   if (before->domains().brokers != committed.domains().brokers) {
     waits_.OnBrokersChanged(MakeView());
   }

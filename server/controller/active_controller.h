@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -166,7 +167,7 @@ class ActiveController {
   void BeginWait(const v1::Position& position, const AppliedWait& wait, TimePoint deadline,
                  PropagationWaits::Done done);
   PropagationWaits::View MakeView() const {
-    return {committed_->brokers(), latest_->brokers(), sessions_};
+    return {committed_->brokers(), latest_->brokers(), sessions_, unfencing_};
   }
   void MeasurePropagation();
   v1::Position ToPosition(OffsetAndEpoch at) const;
@@ -194,6 +195,8 @@ class ActiveController {
   bool is_measuring_ = false;
   // What the image was planned to be at the end of each batch: compared when it gets committed.
   std::deque<std::pair<Offset, uint64_t>> planned_hashes_;
+  std::map<BrokerId, Offset>
+      unfencing_;  // planned, not committed: where the last one's record ends
   TimePoint next_fence_check_ = kNever;
   TimePoint next_no_op_ = kNever;
 };

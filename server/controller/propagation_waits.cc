@@ -33,7 +33,7 @@ bool PropagationWaits::IsWaitedFor(const View& view, BrokerId broker) {
   // Fenced in the plan only: it serves until that is committed. Unfenced in the plan only: it will
   // serve without another look at what it has applied.
   return Serves(view.committed, broker) || Serves(view.latest, broker) ||
-         view.sessions.IsComingBack(broker);
+         view.unfencing.contains(broker) || view.sessions.IsComingBack(broker);
 }
 
 std::vector<BrokerId> PropagationWaits::EverybodyWaitedFor(const View& view) {
@@ -42,6 +42,9 @@ std::vector<BrokerId> PropagationWaits::EverybodyWaitedFor(const View& view) {
   AddIfWaitedFor(view.committed, is_waited_for, found);
   if (&view.committed != &view.latest) {
     AddIfWaitedFor(view.latest, is_waited_for, found);
+    for (const auto& [id, end] : view.unfencing) {
+      found.push_back(id);  // it may be in neither: unregistered since
+    }
     std::sort(found.begin(), found.end());
     found.erase(std::unique(found.begin(), found.end()), found.end());
   }

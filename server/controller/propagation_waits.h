@@ -31,6 +31,9 @@ class PropagationWaits {
     const BrokersImage& committed;
     const BrokersImage& latest;
     const BrokerSessions& sessions;
+    // Brokers with an unfencing that is planned and not committed: they will serve from its commit
+    // on, until whatever was planned after it is committed, too.
+    const std::map<BrokerId, Offset>& unfencing;
   };
 
   // `position` is committed. May answer inside the call.

@@ -220,6 +220,27 @@ TEST_F(PropagationTest, ABrokerUnfencedInThePlanIsWaitedForAtTheCommitOfTheWrite
   EXPECT_TRUE(put->is_waiting());
 }
 
+// It serves from the commit of the one to the commit of the other, whatever comes between.
+TEST_F(PropagationTest, ABrokerUnfencedAndFencedAgainInThePlanIsWaitedForUntilThatIsCommitted) {
+  Activate();
+  const int64_t one = Register(1);
+  Beat(1, one, Offset(0));
+  const Offset target = committed->provenance().end_offset;
+  const CommandHeard put = Submit(PutForAll());
+  Beat(1, one, target);
+  const Offset unfenced = end();
+  v1::HeartbeatRequest request = Heartbeat(1, one, target);
+  request.set_want_fence(true);
+  Report(request);
+  EXPECT_TRUE(IsFenced(1)) << "in the plan";
+  Commit(PositionOfLastPut());
+  EXPECT_TRUE(put->is_waiting());
+  Commit(unfenced);
+  EXPECT_TRUE(put->is_waiting()) << "now it serves";
+  CommitAll();
+  EXPECT_EQ(StatesOf(put), Texts{"1 FENCED_MEANWHILE"});
+}
+
 TEST_F(PropagationTest, ABrokerThatComesAfterTheCommitIsNotWaitedForAndHasItBeforeItServes) {
   Activate();
   const int64_t one = Register(1);
