@@ -18,7 +18,8 @@ class SharedBytes {
   SharedBytes() = default;  // none
   // To be written at once: they are not set to anything.
   explicit SharedBytes(size_t size)
-      : header_(new (::operator new(sizeof(Header) + size)) Header{.size = static_cast<uint32_t>(size)}) {}
+      : header_(new (::operator new(sizeof(Header) + size))
+                    Header{.size = static_cast<uint32_t>(size)}) {}
   SharedBytes(const SharedBytes& other) : header_(other.header_) {
     if (header_ != nullptr) {
       header_->holders.fetch_add(1, std::memory_order_relaxed);
@@ -38,9 +39,9 @@ class SharedBytes {
   }
 
   std::string_view view() const {
-    return header_ == nullptr
-               ? std::string_view()
-               : std::string_view(reinterpret_cast<const char*>(header_ + 1), size_t{header_->size});
+    return header_ == nullptr ? std::string_view()
+                              : std::string_view(reinterpret_cast<const char*>(header_ + 1),
+                                                 size_t{header_->size});
   }
 
   // True if nobody else holds these bytes. Acquire pairs with the destructor: another thread may
