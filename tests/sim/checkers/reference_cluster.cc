@@ -288,7 +288,8 @@ void ReferenceCluster::Drain(int32_t broker, const v1::DrainBrokerResponse& resp
   int32_t moved = 0;
   for (const ReferencePartition* next = NextBefore();
        next != nullptr && next->leader == broker && NextChange()->leader() != -1 &&
-       next->isr.size() == static_cast<size_t>(NextChange()->isr_size()) &&
+       std::equal(next->isr.begin(), next->isr.end(), NextChange()->isr().begin(),
+                  NextChange()->isr().end()) &&
        !cause.drained.contains(NextChange()->leader());
        next = NextBefore()) {
     TakeChange(cause);
