@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """A broker in Python, from Kvorum's .proto files and Debian's packages alone: registers, heartbeats,
-follows the metadata across failovers and acknowledges what it has applied.
+holds its session, follows the metadata across failovers and acknowledges what it has applied.
 
 Needs python3-grpcio, python3-protobuf and protobuf-compiler; exits with 77 without them.
 Usage: broker.py --id 7 --endpoints c1:7400,c2:7400,c3:7400 [--protos DIR] [--until KEY]
@@ -86,6 +86,21 @@ class Broker:
         while not self.stopping.wait(HEARTBEAT_S):
             self.heartbeat()
 
+    def hold(self):
+        """Keeps a call open while this process lives. The kernel ends it with the process, so that
+        the next one with this id need not wait for the session to run out."""
+        pb = self.protos["broker"]
+        while not self.stopping.is_set():
+            try:
+                self.channel.unary_unary(
+                    "/kvorum.v1.BrokerService/HoldSession",
+                    request_serializer=lambda message: message.SerializeToString(),
+                    response_deserializer=pb.HoldSessionResponse.FromString)(
+                        pb.HoldSessionRequest(broker_id=self.id, broker_epoch=self.epoch))
+            except grpc.RpcError:
+                pass  # a controller that is gone or not the active one: the heartbeats find that
+            self.stopping.wait(RETRY_S)
+
     def updates(self):
         """Every update, for ever: a stream that ends goes on with another controller, from where
         it was."""
@@ -155,6 +170,7 @@ def main():
     print(f"registered broker {args.id} with epoch {broker.epoch}", flush=True)
     beats = threading.Thread(target=broker.heartbeats, daemon=True)
     beats.start()
+    threading.Thread(target=broker.hold, daemon=True).start()
     broker.follow(args.until)
     broker.stopping.set()
     beats.join()

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <thread>
@@ -249,6 +250,44 @@ TEST(PropagationTest, ABrokerInPythonIsWaitedForAcrossADeathOfTheLeader) {
   ASSERT_EQ(propagation.brokers_size(), 1);
   EXPECT_EQ(propagation.brokers(0).broker_id(), 9);
   EXPECT_EQ(broker.Wait(), 0) << ReadFile(log);
+}
+
+TEST(PropagationTest, ABrokerInPythonTakesOverAtOnceFromOneThatWasKilled) {
+  ClusterOptions options;
+  options.run_flags = {"--broker-session-timeout-ms", "600000"};  // nobody waits for that
+  Cluster cluster(options);
+  cluster.StartAll();
+  ASSERT_GE(cluster.WaitForLeader(), 0);
+  const auto client = cluster.MakeClient();
+  const std::string log = cluster.path() + "/broker.py.log";
+  const std::vector<std::string> command = {"/usr/bin/python3",
+                                            KVORUM_EXAMPLES_DIR "/broker.py",
+                                            "--id",
+                                            "9",
+                                            "--endpoints",
+                                            cluster.endpoints(),
+                                            "--until",
+                                            "arrived"};
+  const auto epoch_of_serving = [&]() -> int64_t {
+    const auto answer = client->ListBrokers({});
+    return answer.ok() && answer->brokers_size() == 1 && !answer->brokers(0).fenced()
+               ? answer->brokers(0).broker_epoch()
+               : -1;
+  };
+  Process first(command, log);
+  ASSERT_TRUE(Eventually([&] { return epoch_of_serving() >= 0 || !first.is_running(); }))
+      << ReadFile(log);
+  if (!first.is_running() && first.Wait() == 77) {
+    GTEST_SKIP() << ReadFile(log);
+  }
+  const int64_t first_epoch = epoch_of_serving();
+  first.Signal(SIGKILL);
+  first.Wait();
+  Process second(command, log);
+  ASSERT_TRUE(Eventually([&] { return epoch_of_serving() > first_epoch || !second.is_running(); }))
+      << ReadFile(log);
+  ASSERT_TRUE(PutUntilAcknowledged(*client, "arrived", "v").ok());
+  EXPECT_EQ(second.Wait(), 0) << "refused, or lost: " << ReadFile(log);
 }
 
 TEST(PropagationTest, TheCommandLineWaitsAndShowsWhoLags) {
