@@ -195,8 +195,8 @@ class ActiveController {
   bool is_measuring_ = false;
   // What the image was planned to be at the end of each batch: compared when it gets committed.
   std::deque<std::pair<Offset, uint64_t>> planned_hashes_;
-  std::map<BrokerId, Offset>
-      unfencing_;  // planned, not committed: where the last one's record ends
+  // Unfencings that are planned and not committed: where the last one's record ends.
+  std::map<BrokerId, Offset> unfencing_;
   TimePoint next_fence_check_ = kNever;
   TimePoint next_no_op_ = kNever;
 };

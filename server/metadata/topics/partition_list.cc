@@ -3,6 +3,7 @@
 #include "server/base/check.h"
 
 namespace kvorum {
+
 PartitionList::const_iterator::const_iterator(const PartitionList& list, int32_t index)
     : list_(&list) {
   entry_.index = std::min(index, list.size_);

@@ -14,7 +14,26 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-class ActiveControllerTest : public ControllerFixture {};
+class ActiveControllerTest : public ControllerFixture {
+ protected:
+  // Brokers 1 and 2 host more partitions than one batch has room for. Returns the epoch of 1.
+  int64_t MakeThousandsOfPartitions() {
+    Activate();
+    const int64_t epoch = RegisterUnfenced(1);
+    RegisterUnfenced(2);
+    for (const std::string name : {"one", "two"}) {
+      v1::CreateTopicsRequest create;
+      v1::NewTopic& topic = *create.add_topics();
+      topic.set_name(name);
+      topic.set_partition_count(6'000);
+      topic.set_replication_factor(2);
+      const CommandHeard created = Submit(create);
+      CommitAll();
+      EXPECT_TRUE(created->is_ok()) << created->status();
+    }
+    return epoch;
+  }
+};
 
 int64_t VersionOf(const CommandHeard& heard) {
   return std::get<v1::PutEntryResponse>(**heard->reply).version();
@@ -22,19 +41,7 @@ int64_t VersionOf(const CommandHeard& heard) {
 
 // KAFKA-14204: what is too much for a batch goes into several, and the reply waits for the last.
 TEST_F(ActiveControllerTest, AResultOfThousandsOfRecordsIsAppendedInSeveralBatches) {
-  Activate();
-  RegisterUnfenced(1);
-  RegisterUnfenced(2);
-  for (const std::string name : {"one", "two"}) {
-    v1::CreateTopicsRequest create;
-    v1::NewTopic& topic = *create.add_topics();
-    topic.set_name(name);
-    topic.set_partition_count(6'000);
-    topic.set_replication_factor(2);
-    const CommandHeard created = Submit(create);
-    CommitAll();
-    ASSERT_TRUE(created->is_ok()) << created->status();
-  }
+  MakeThousandsOfPartitions();
   const size_t before = log.batches.size();
   const CommandHeard heard = Submit(Unregistration(1));
   ASSERT_EQ(log.batches.size(), before + 2);
@@ -47,18 +54,7 @@ TEST_F(ActiveControllerTest, AResultOfThousandsOfRecordsIsAppendedInSeveralBatch
 }
 
 TEST_F(ActiveControllerTest, ABrokerThatLedThousandsIsFencedInFullBatches) {
-  Activate();
-  const int64_t epoch = RegisterUnfenced(1);
-  RegisterUnfenced(2);
-  for (const std::string name : {"one", "two"}) {
-    v1::CreateTopicsRequest create;
-    v1::NewTopic& topic = *create.add_topics();
-    topic.set_name(name);
-    topic.set_partition_count(6'000);
-    topic.set_replication_factor(2);
-    Submit(create);
-    CommitAll();
-  }
+  const int64_t epoch = MakeThousandsOfPartitions();
   const size_t before = log.batches.size();
   v1::HeartbeatRequest leaves = Heartbeat(1, epoch, log.log_end_offset());
   leaves.set_want_fence(true);

@@ -19,6 +19,13 @@ class RequestIdTest : public ControllerFixture {
   static int64_t VersionOf(const CommandHeard& heard) {
     return std::get<v1::PutEntryResponse>(**heard->reply).version();
   }
+  // One request is carried out; it is known for ten seconds.
+  void CarryOutOne() {
+    config.requests.max_age_ms = 10'000;
+    Activate();
+    Submit(PutOnce("a"));
+    CommitAll();
+  }
   size_t known() { return controller().latest()->requests().by_id.size(); }
 };
 
@@ -120,10 +127,7 @@ TEST_F(RequestIdTest, TheOldestIsForgottenWhenOneTooManyComes) {
 }
 
 TEST_F(RequestIdTest, AnIdleControllerForgetsWhatIsTooOld) {
-  config.requests.max_age_ms = 10'000;
-  Activate();
-  Submit(PutOnce("a"));
-  CommitAll();
+  CarryOutOne();
   RunTimersFor(std::chrono::seconds(9));
   CommitAll();
   EXPECT_EQ(known(), 1u);
@@ -134,10 +138,7 @@ TEST_F(RequestIdTest, AnIdleControllerForgetsWhatIsTooOld) {
 }
 
 TEST_F(RequestIdTest, AJumpOfTheWallClockForgetsNothing) {
-  config.requests.max_age_ms = 10'000;
-  Activate();
-  Submit(PutOnce("a"));
-  CommitAll();
+  CarryOutOne();
   now.wall_ms += 3'600'000;
   RunTimersFor(2 * config.max_idle_interval);
   CommitAll();
@@ -146,10 +147,7 @@ TEST_F(RequestIdTest, AJumpOfTheWallClockForgetsNothing) {
 
 // How long they were in the log before, it has not seen.
 TEST_F(RequestIdTest, EverythingIsYoungToANewController) {
-  config.requests.max_age_ms = 10'000;
-  Activate();
-  Submit(PutOnce("a"));
-  CommitAll();
+  CarryOutOne();
   RunTimersFor(std::chrono::seconds(9));
   CommitAll();
   controller().Deactivate();
