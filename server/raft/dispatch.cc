@@ -154,6 +154,7 @@ bool AdoptFromResponse(RaftState& state, NodeId from, const ResponseHeader& head
     return false;
   }
   if (header.leader_epoch < state.epoch) {
+    NoteOlderLeader(state, header);
     return false;
   }
   const bool is_news = header.leader_epoch > state.epoch;

@@ -88,38 +88,68 @@ void SendFetch(RaftState& state, const Voter& to, bool is_probe) {
   state.fetch_target = to.key.node_id;
 }
 
+bool AsksVotersAnyway(const RaftState& state) {
+  return std::holds_alternative<Prospective>(state.role);
+}
+
 // Who could know another leader than the one that does not answer: the voters, and the servers of
 // the settings, of which only the address is known. They may be the same machines, but with other
-// disks than the voter set here knows.
+// disks than the voter set here knows. In the order of their ids.
 std::vector<Voter> ProbeTargets(const RaftState& state) {
   std::vector<Voter> targets;
-  const bool asks_voters_anyway = std::holds_alternative<Prospective>(state.role);
   for (const auto& [id, voter] : Voters(state).voters()) {
     if (id != state.config.self.node_id && !IsFollowing(state, id) && IsReady(state, id) &&
-        !asks_voters_anyway) {
+        !AsksVotersAnyway(state)) {
       targets.push_back(voter);
     }
   }
   int32_t id = kFirstBootstrapServer;
   for (const PeerAddress& address : state.config.bootstrap_servers) {
     const ReplicaKey key{NodeId(id--), Uuid()};
-    if (IsReady(state, key.node_id)) {
+    if (IsReady(state, key.node_id) && address != OwnAddress(state)) {
       targets.push_back(Voter{.key = key, .address = address});
     }
   }
+  std::sort(targets.begin(), targets.end(),
+            [](const Voter& a, const Voter& b) { return a.key.node_id < b.key.node_id; });
   return targets;
 }
 
-void MaybeProbe(RaftState& state) {
-  if (state.next_probe > state.now.now) {
-    return;
+// The one after the last, the first by lot. In turn, so that those who are silent cost a bounded
+// time. nullopt: nobody can be asked now.
+std::optional<Voter> NextProbeTarget(RaftState& state) {
+  Probing& probing = state.probing;
+  if (probing.told.has_value() && !AsksVotersAnyway(state) &&
+      IsReady(state, probing.told->key.node_id)) {
+    return std::exchange(probing.told, std::nullopt);
   }
   const std::vector<Voter> targets = ProbeTargets(state);
   if (targets.empty()) {
-    OnProbeFailed(state);
+    return std::nullopt;
+  }
+  const auto is_before_turn = [&](const Voter& target) {
+    return target.key.node_id <= *probing.last;
+  };
+  size_t chosen = 0;
+  if (!probing.last.has_value()) {
+    chosen = state.random.Below(targets.size());
+  } else {
+    const auto it = std::find_if_not(targets.begin(), targets.end(), is_before_turn);
+    chosen = it == targets.end() ? 0 : static_cast<size_t>(it - targets.begin());
+  }
+  probing.last = targets[chosen].key.node_id;
+  return targets[chosen];
+}
+
+void MaybeProbe(RaftState& state) {
+  if (state.probing.next > state.now.now) {
     return;
   }
-  SendFetch(state, targets[state.random.Below(targets.size())], /*is_probe=*/true);
+  if (const std::optional<Voter> target = NextProbeTarget(state)) {
+    SendFetch(state, *target, /*is_probe=*/true);
+  } else {
+    OnProbeFailed(state);
+  }
 }
 
 // The leader's process is gone: campaign soon, in turns, without waiting for the fetch timeout.
@@ -258,7 +288,7 @@ void OnFetchResponse(RaftState& state, NodeId from, const FetchResponse& respons
     }
   }
   ClearFailures(state, from);
-  state.probe_failures = 0;
+  state.probing.failures = 0;
   auto& follower = std::get<Follower>(state.role);
   follower.round = std::max(follower.round, response.round);
   follower.has_fetched = true;
@@ -297,8 +327,16 @@ void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure) {
 }
 
 void OnProbeFailed(RaftState& state) {
-  ++state.probe_failures;
-  state.next_probe = state.now.now + BackoffAfter(state.config, state.probe_failures);
+  ++state.probing.failures;
+  state.probing.next = state.now.now + BackoffAfter(state.config, state.probing.failures);
+}
+
+void NoteOlderLeader(RaftState& state, const ResponseHeader& header) {
+  const std::optional<Voter>& leader = header.leader_voter;
+  if (leader.has_value() && leader->key.node_id == header.leader_id &&
+      leader->key.node_id >= NodeId(0) && leader->key.node_id != state.config.self.node_id) {
+    state.probing.told = leader;
+  }
 }
 
 void PollFetching(RaftState& state) {
@@ -342,7 +380,7 @@ void PollProbing(RaftState& state) {
 TimePoint ProbingDeadline(const RaftState& state) {
   const bool may_probe = !state.config.bootstrap_servers.empty() &&
                          !state.fetch_target.has_value() && state.pending_writes.empty();
-  return may_probe ? state.next_probe : kNever;
+  return may_probe ? state.probing.next : kNever;
 }
 
 TimePoint FetchingDeadline(const RaftState& state) {
@@ -362,7 +400,7 @@ TimePoint FetchingDeadline(const RaftState& state) {
   }
   const Voter* leader = LeaderToFetchFrom(state);
   if (state.pending_writes.empty() && !IsAsking(state, leader)) {
-    earliest = std::min(earliest, state.next_probe);
+    earliest = std::min(earliest, state.probing.next);
   }
   if (leader != nullptr) {
     earliest = std::min(earliest, NextReady(state, leader->key.node_id));

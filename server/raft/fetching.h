@@ -19,6 +19,10 @@ void OnFetchFailed(RaftState& state, NodeId to, SendFailure failure);
 // A probe of `from` brought no leader: ask somebody else, later.
 void OnProbeFailed(RaftState& state);
 
+// An answer of an older epoch than ours changes nothing here. But the leader that it names may be
+// where nobody else says, and it is the one who has to hear of our epoch.
+void NoteOlderLeader(RaftState& state, const ResponseHeader& header);
+
 // Fetches, probes, or campaigns, whatever is due. REQUIRES: Unattached or Follower.
 void PollFetching(RaftState& state);
 // When PollFetching would next act.

@@ -174,6 +174,14 @@ struct PeerConnection {
   uint32_t failures = 0;     // in a row
 };
 
+// The search for a leader: one peer after the other is asked who leads.
+struct Probing {
+  TimePoint next;              // not before
+  uint32_t failures = 0;       // in a row
+  std::optional<NodeId> last;  // whom the turn has come to
+  std::optional<Voter> told;   // whom somebody in an older epoch follows: asked out of turn
+};
+
 // All of a replica's consensus state. Owned by RaftCore; loop thread only. Behaviour is in free
 // functions, one file per topic of the protocol; role and epoch change in transitions.cc only.
 struct RaftState {
@@ -207,8 +215,7 @@ struct RaftState {
   std::map<NodeId, MovedVoter> moved_voters;
   CorrelationId last_correlation_id;
   std::optional<NodeId> fetch_target;  // the peer of the one fetch in flight
-  TimePoint next_probe;                // when a random voter may be asked who leads
-  uint32_t probe_failures = 0;
+  Probing probing;
 
   WaitingFetches waiting_fetches;
   uint64_t round = 0;  // newest read round; only grows, also across leaderships

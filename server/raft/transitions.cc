@@ -158,11 +158,19 @@ std::optional<Voter> FindLeader(const RaftState& state, NodeId leader_id,
   return voter == nullptr ? std::nullopt : std::optional(*voter);
 }
 
+// Not at once: an election may be under way, and its winner will say so sooner than a probe. Whose
+// turn it is stays, so that many changes of epoch do not ask the same peers over and over.
+void BeginProbing(RaftState& state) {
+  state.probing.next = state.now.now + state.config.retry_backoff;
+  state.probing.failures = 0;
+  state.probing.told.reset();
+}
+
 }  // namespace
 
 void BecomeInitialRole(RaftState& state) {
   const std::optional<NodeId> leader = state.submitted.leader_id;
-  state.next_probe = state.now.now + state.config.retry_backoff;
+  BeginProbing(state);
   const bool led = leader == state.config.self.node_id;
   if (led && IsVoter(state) && KVORUM_MUTANT(R02)) {
     Candidate role{.tally = TallyWithSelf(state), .election_deadline = DrawElectionDeadline(state)};
@@ -193,9 +201,7 @@ void BecomeUnattached(RaftState& state, Epoch epoch, std::optional<NodeId> leade
   const Unattached role{.leader_id = leader_id, .election_deadline = NextElectionDeadline(state)};
   LeftBehind left = LeaveRole(state);
   EnterEpoch(state, epoch);
-  state.probe_failures = 0;
-  // An election may be under way: its winner will say so sooner than a probe.
-  state.next_probe = state.now.now + state.config.retry_backoff;
+  BeginProbing(state);
   EnterRole(state, role, RaftTraceKind::kBecameUnattached, {.peer = leader_id}, std::move(left));
 }
 
@@ -209,8 +215,7 @@ void BecomeFollower(RaftState& state, Epoch epoch, Voter leader) {
   }
   LeftBehind left = LeaveRole(state);
   EnterEpoch(state, epoch);
-  state.probe_failures = 0;
-  state.next_probe = state.now.now + state.config.retry_backoff;
+  BeginProbing(state);
   Follower role{.leader = std::move(leader),
                 .fetch_deadline = NextFetchDeadline(state, leader_id),
                 .has_fetched = false,

@@ -11,6 +11,7 @@ namespace {
 
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 VoteRequest VoteFrom(const TestNode& node, int candidate, int epoch, OffsetAndEpoch log_end) {
   return VoteRequest{.header = node.HeaderFrom(candidate),
@@ -640,6 +641,57 @@ TEST(Kip595Test, FollowerWhoseLeaderIsSilentAsksTheOthersForANewOne) {
   } while (fetches.empty());
   EXPECT_EQ(fetches[0].to.key, KeyOf(3));
   EXPECT_EQ(node.role(), Role::kFollower);
+}
+
+// Silent peers cost a bounded time: nobody is asked again before all others were.
+TEST(Kip595Test, ProbesAskOneAfterTheOther) {
+  RaftConfig config = TestConfig(9, VotersUpTo(3));
+  const PeerAddress server{.host = "controller", .port = 9000};
+  config.bootstrap_servers = {server, PeerAddress{.host = "own", .port = 9009}};
+  config.advertised_address = config.bootstrap_servers[1];
+  TestNode observer(9, config);
+  std::vector<PeerAddress> asked;
+  while (asked.size() < 12) {
+    observer.FireTimer();
+    for (const SendRequest& probe : observer.TakeSendsOf<FetchRequest>()) {
+      asked.push_back(probe.to.address);
+      observer.Fail(probe, SendFailure::kOther);
+    }
+  }
+  for (size_t i = 0; i < asked.size(); ++i) {
+    EXPECT_EQ(asked[i], asked[i % 4]) << i;
+  }
+  asked.resize(4);
+  EXPECT_THAT(asked, UnorderedElementsAre(VoterOf(1).address, VoterOf(2).address,
+                                          VoterOf(3).address, server));
+}
+
+// Somebody has told an observer of a later epoch. The leader, who has to hear of it, has moved;
+// only its followers know where to, and their answers are of an older epoch.
+TEST(Kip595Test, AnAnswerOfAnOlderEpochTellsWhomToAskNext) {
+  TestNode observer(4, VotersUpTo(3));
+  observer.Receive(VoteRequest{.header = observer.HeaderFrom(3), .epoch = Epoch(6)});
+  ASSERT_EQ(observer.epoch(), Epoch(6));
+  const Voter moved{.key = KeyOf(2), .address = PeerAddress{.host = "elsewhere", .port = 9002}};
+  auto next_probe = [&] {
+    std::vector<SendRequest> probes;
+    while (probes.empty()) {
+      observer.FireTimer();
+      probes = observer.TakeSendsOf<FetchRequest>();
+    }
+    return probes.front();
+  };
+  FetchResponse answer;
+  answer.header = {
+      .error = RaftError::kUnknownLeaderEpoch, .leader_epoch = Epoch(4), .leader_id = NodeId(2)};
+  answer.header.leader_voter = moved;
+  observer.Respond(next_probe(), answer);
+  EXPECT_EQ(observer.epoch(), Epoch(6));
+  EXPECT_EQ(observer.role(), Role::kUnattached);
+  const SendRequest probe = next_probe();
+  EXPECT_EQ(probe.to, moved);
+  observer.Fail(probe, SendFailure::kOther);
+  EXPECT_NE(next_probe().to, moved);  // told once, asked once
 }
 
 // --- check-quorum ---
