@@ -151,6 +151,7 @@ bool AdoptFromResponse(RaftState& state, NodeId from, const ResponseHeader& head
   if (is_about_us || !IsSaneEpoch(state, header.leader_epoch)) {
     TraceRejected(state, from,
                   is_about_us ? "peer refuses our identity" : "absurd epoch in answer");
+    NoteNotFound(state, from);
     return false;
   }
   if (header.leader_epoch < state.epoch) {
@@ -293,6 +294,7 @@ void OnRequestFailed(RaftState& state, const RequestFailed& event) {
   if (!FinishRequest(state, event.to, event.id)) {
     return;
   }
+  NoteNotFound(state, event.to);
   if (was_fetch) {
     OnFetchFailed(state, event.to, event.failure);
     return;

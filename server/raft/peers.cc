@@ -19,8 +19,16 @@ void NoteAddress(RaftState& state, const RequestHeader& header) {
 
 PeerAddress CurrentAddress(const RaftState& state, const Voter& voter) {
   const auto it = state.moved_voters.find(voter.key.node_id);
-  return it != state.moved_voters.end() && it->second.listed == voter ? it->second.address
-                                                                      : voter.address;
+  const bool is_elsewhere =
+      it != state.moved_voters.end() && it->second.listed == voter && !it->second.is_in_doubt;
+  return is_elsewhere ? it->second.address : voter.address;
+}
+
+void NoteNotFound(RaftState& state, NodeId id) {
+  const auto it = state.moved_voters.find(id);
+  if (it != state.moved_voters.end()) {
+    it->second.is_in_doubt = !it->second.is_in_doubt;
+  }
 }
 
 bool IsReady(const RaftState& state, NodeId id) { return NextReady(state, id) <= state.now.now; }

@@ -9,6 +9,9 @@ namespace kvorum::raft {
 // log may be one that would look for it in vain, and refuses its vote (KIP-853 leaves that open).
 void NoteAddress(RaftState& state, const RequestHeader& header);
 PeerAddress CurrentAddress(const RaftState& state, const Voter& voter);
+// Not found there, or another replica was. What it said may have been old and arrived late: the two
+// addresses are tried in turn.
+void NoteNotFound(RaftState& state, NodeId id);
 
 // The conversations with the other voters: one request in flight to each, back-off after failures.
 

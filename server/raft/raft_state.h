@@ -161,6 +161,7 @@ struct QuarantineEnd {
 struct MovedVoter {
   Voter listed;
   PeerAddress address;
+  bool is_in_doubt = false;  // nobody there when last tried
 };
 
 using RoleState = std::variant<Unattached, Follower, Prospective, Candidate, Leader, Resigned>;

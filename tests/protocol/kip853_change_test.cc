@@ -457,6 +457,28 @@ TEST_F(Kip853ChangeTest, AVoterThatMovedIsSentToWhereItWasHeardFrom) {
   EXPECT_EQ(address_of_3(), VoterOf(3).address);
 }
 
+// The message is of before it moved back and came late. Whoever holds to it while the voter, as
+// leader, has no reason to send another, would never find it again.
+TEST_F(Kip853ChangeTest, AVoterThatIsNotWhereItWasHeardFromIsLookedForAtBothAddresses) {
+  TestNode seeker(2, VotersUpTo(3));
+  VoteRequest vote{.header = seeker.HeaderFrom(3), .pre_vote = true};
+  vote.header.sender_address = PeerAddress{.host = "controller", .port = 9003};
+  seeker.Ask(vote);
+  std::vector<PeerAddress> tried;
+  while (tried.size() < 6) {
+    seeker.FireTimer();
+    for (const SendRequest& send : seeker.TakeSends()) {
+      if (send.to.key == KeyOf(3)) {
+        tried.push_back(send.to.address);
+      }
+      seeker.Fail(send, SendFailure::kRefused);
+    }
+  }
+  for (size_t i = 0; i < tried.size(); ++i) {
+    EXPECT_EQ(tried[i], i % 2 == 0 ? *vote.header.sender_address : VoterOf(3).address) << i;
+  }
+}
+
 // All the others have moved while it was away, so nobody hears of it: the servers of its settings
 // are asked who leads between pre-votes too.
 TEST_F(Kip853ChangeTest, AVoterThatFindsNoOtherAsksTheServersOfItsSettings) {
