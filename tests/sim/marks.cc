@@ -159,6 +159,8 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "session_lost_write_read",
     "session_refused",
     "broker_taken_over",
+    "twin_registered",
+    "twin_refused",
     "requests_forgotten",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");

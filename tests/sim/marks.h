@@ -165,6 +165,8 @@ enum class Mark : size_t {
   kSessionLostWriteRead,
   kSessionRefused,
   kBrokerTakenOver,
+  kTwinRegistered,
+  kTwinRefused,
   kRequestsForgotten,
   kCount,
 };

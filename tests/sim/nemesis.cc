@@ -53,6 +53,7 @@ const std::vector<Nemesis::Fault>& Nemesis::Faults() {
       {"broker_stop", 4, 2, &Nemesis::StopBroker},
       {"broker_partition", 2, 2, &Nemesis::CutBroker},
       {"stream_cut", 6, 2, &Nemesis::CutStream},
+      {"broker_twin", 4, 2, &Nemesis::StartTwin},
       {"odd_subscription", 2, 2, &Nemesis::SubscribeOddly},
   };
   return faults;
@@ -424,6 +425,8 @@ void Nemesis::StopBroker() {
     broker.Crash();
   }
 }
+
+void Nemesis::StartTwin() { DrawBroker().StartTwin(); }
 
 void Nemesis::CutBroker() {
   const int actor = random_.OneIn(2, 3)

@@ -65,6 +65,7 @@ class Nemesis {
   void StopBroker();
   void CutBroker();
   void CutStream();
+  void StartTwin();
   void SubscribeOddly();
 
   void EndReadStall(NodeId id);

@@ -130,10 +130,33 @@ void SimBroker::NoteTakeOver(SimProcess& process, const controller::Command& com
 }
 
 void SimBroker::Register() {
+  SendCommand(MakeRegistration(incarnation_), &SimBroker::OnRegistered);
+}
+
+void SimBroker::StartTwin() {
+  const controller::Command command = MakeRegistration(Uuid::FromRandom(random_));
+  auto call = MakeCommandCall(world_, id_, finder_.target(), command);
+  call.on_leave = [this, command, before = world_.ghost.end_offset()](
+                      SimProcess& process, const absl::StatusOr<controller::CommandReply>& reply) {
+    checker_.OnWriteAnswered(process, command, before, reply);
+  };
+  call.on_result = [this](const CallResult<controller::CommandReply>& result) {
+    if (result.answer.ok()) {
+      world_.log.Hit(Mark::kTwinRegistered);
+      world_.log.Line("a twin of broker {} was registered", id_);
+    } else if (GetErrorReason(result.answer.status()) ==
+               ErrorReason::kDuplicateBrokerRegistration) {
+      world_.log.Hit(Mark::kTwinRefused);
+    }
+  };
+  StartCall(world_, random_, std::move(call));
+}
+
+v1::RegisterBrokerRequest SimBroker::MakeRegistration(const Uuid& incarnation) const {
   v1::RegisterBrokerRequest request;
   request.set_cluster_id(world_.options.cluster_id);
   request.set_broker_id(id_);
-  request.set_incarnation_id(incarnation_.ToBytes());
+  request.set_incarnation_id(incarnation.ToBytes());
   v1::Endpoint& endpoint = *request.add_endpoints();
   endpoint.set_name("PLAINTEXT");
   endpoint.set_host(fmt::format("b{}", id_));
@@ -148,7 +171,7 @@ void SimBroker::Register() {
     support(kMetadataVersionFeature, kMinMetadataLevel, kMaxMetadataLevel);
     support(kSimFeature, 0, kMaxSimFeatureLevel);
   }
-  SendCommand(request, &SimBroker::OnRegistered);
+  return request;
 }
 
 void SimBroker::KeepHold() {
@@ -186,12 +209,15 @@ void SimBroker::EndHold() {
     return;
   }
   const NetworkFaults& faults = world_.network_faults;
-  world_.queue.After(DrawBetween(random_, faults.min_delay, faults.max_delay), [&world = world_,
-                                                                                hold] {
+  const auto tell = [&world = world_, hold, broker = id_] {
     if (SimProcess* process = world.FindProcess(hold.process)) {
-      process->Post([process, id = hold.id](Now now) { process->node().HandleHoldEnded(now, id); });
+      process->Post([&world, process, id = hold.id, broker](Now now) {
+        world.checks->OnHoldEnded(*process, broker);
+        process->node().HandleHoldEnded(now, id);
+      });
     }
-  });
+  };
+  world_.queue.After(DrawBetween(random_, faults.min_delay, faults.max_delay), tell);
 }
 
 void SimBroker::OnRegistered(const CallResult<controller::CommandReply>& result) {

@@ -40,6 +40,9 @@ class SimBroker : public SimStream::Reader {
   // Asks to be fenced and then stops.
   void Leave();
   void CutStream();
+  // By mistake, a second process with this broker's id: it asks to be registered, and if it may,
+  // ends.
+  void StartTwin();
   // From now on it reads without delay, wants to serve, and changes no in-sync replicas.
   void Calm();
 
@@ -51,6 +54,7 @@ class SimBroker : public SimStream::Reader {
   // Runs `task` after about `delay`, unless this life is over by then.
   void Later(Duration delay, void (SimBroker::*task)());
   void Register();
+  v1::RegisterBrokerRequest MakeRegistration(const Uuid& incarnation) const;
   // A registration that need not wait for the session before it.
   void NoteTakeOver(SimProcess& process, const controller::Command& command);
   void OnRegistered(const CallResult<controller::CommandReply>& result);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 #include "server/metadata/brokers/brokers_commands.h"
 #include "server/metadata/entries/owned_entries.h"
@@ -208,7 +209,7 @@ absl::StatusOr<CommandResult<v1::RegisterBrokerResponse>> Execute(
       current != nullptr && current->epoch == BrokerEpoch{request.previous_broker_epoch()};
   const bool is_same = current != nullptr && current->incarnation == incarnation;
   const bool may_live = context.liveness.HasLiveSession(id) && !context.liveness.IsKnownGone(id);
-  if (current != nullptr && !is_same && !was_clean && may_live) {
+  if (current != nullptr && !is_same && !was_clean && may_live && !KVORUM_MUTANT(TwinWelcome)) {
     return DuplicateRegistration(context, *current);
   }
   KVORUM_RETURN_IF_ERROR(CheckLogDirOwners(request, context.image.brokers()));

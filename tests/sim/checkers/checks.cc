@@ -109,6 +109,10 @@ void Checks::OnBrokerContact(const SimProcess& process, int32_t broker, bool wan
   fence_.OnContact(process, broker, wants_fence);
 }
 
+void Checks::OnHoldEnded(const SimProcess& process, int32_t broker) {
+  fence_.OnHoldEnded(process, broker);
+}
+
 void Checks::Sweep() {
   commit_.Sweep();
   log_.Sweep();

@@ -69,6 +69,7 @@ class Checks {
 
   // A broker was heard of by the process that is the active controller.
   void OnBrokerContact(const SimProcess& process, int32_t broker, bool wants_fence);
+  void OnHoldEnded(const SimProcess& process, int32_t broker);
 
   void OnQuorumChangeAnswered(const SimProcess& process, const absl::StatusOr<QuorumReply>& reply);
 
