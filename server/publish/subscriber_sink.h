@@ -22,7 +22,8 @@ class SubscriberSink {
   virtual ~SubscriberSink() = default;
 
   // At most one delivery is outstanding: the next comes after UpdatePublisher::OnReady.
-  virtual void Deliver(Delivery delivery) = 0;
+  // Others may be given the same one.
+  virtual void Deliver(const Delivery& delivery) = 0;
 
   // The subscription is over; nothing follows. OK after a GoAway was delivered.
   virtual void Close(absl::Status status) = 0;

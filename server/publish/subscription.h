@@ -55,7 +55,8 @@ struct Subscription {
   size_t next_part = 0;
   bool confirming_end = false;
 
-  bool bookmark_due = false;  // the next message carries a bookmark
+  // Rides with the next commits; goes alone if they do not come in time.
+  enum class Bookmark { kSent, kDue, kOverdue } bookmark = Bookmark::kSent;
   TimePoint ahead_deadline = kNever;
   TimePoint stall_deadline = kNever;
   absl::Status end;  // kEnding only

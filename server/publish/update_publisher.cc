@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "server/base/check.h"
@@ -13,6 +14,10 @@ namespace kvorum::publish {
 namespace {
 
 constexpr size_t kMaxSubscriberIdBytes = 256;
+// A bookmark is due at one tick, rides with whatever is committed before the next, and goes alone
+// at that: a message of its own for each of a thousand subscribers would get into the way of a
+// commit's.
+constexpr int kTicksPerBookmark = 2;
 
 bool IsEnding(const Subscription& subscription) {
   return subscription.phase == Subscription::Phase::kGoingAway ||
@@ -25,6 +30,7 @@ UpdatePublisher::UpdatePublisher(PublisherConfig config, CommittedLog& log)
     : config_(std::move(config)), log_(log), tail_(config_.tail_max_bytes) {}
 
 void UpdatePublisher::OnCommit(const CommittedUpdate& update) {
+  shared_.clear();
   tail_.Append(MakeTailEntry(update, config_.generation, config_.max_message_bytes));
   if (!filtered_.empty()) {
     run_.push_back(update);
@@ -36,6 +42,7 @@ void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage
   image_position_ = {provenance.end_offset, provenance.last_epoch};
   if (image_position_ != tail_.end()) {
     // The image came from a snapshot, not from the commits that were told.
+    shared_.clear();
     tail_.ResetTo(image_position_);
     for (const auto& [id, filtered] : filtered_) {
       filtered->ResetTo(image_position_);
@@ -53,6 +60,7 @@ void UpdatePublisher::OnImage(TimePoint now, std::shared_ptr<const MetadataImage
 }
 
 void UpdatePublisher::OnLeader(LeaderView leader) {
+  shared_.clear();  // their bookmarks name the one before
   leader_ = std::move(leader);
   if (leader_.leader_id == config_.node_id) {
     return;
@@ -155,7 +163,7 @@ SubscriptionId UpdatePublisher::Subscribe(TimePoint now, const v1::SubscribeRequ
   }
   subscriptions_.emplace(id, std::move(owned));
   if (next_tick_ == kNever) {
-    next_tick_ = now + config_.bookmark_interval;
+    next_tick_ = now + config_.bookmark_interval / kTicksPerBookmark;
   }
   Pump(now, subscription);
   return id;
@@ -186,17 +194,30 @@ void UpdatePublisher::OnClosed(SubscriptionId id) {
 
 void UpdatePublisher::PumpAll(TimePoint now) {
   now_ = now;
-  for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
-    Subscription& subscription = *(it++)->second;  // may be closed below
-    const bool is_reading = subscription.phase == Subscription::Phase::kTail ||
-                            subscription.phase == Subscription::Phase::kReadingLog;
-    if (is_reading && IsTooFarBehind(subscription.position)) {
-      EndSlow(now, subscription,
-              fmt::format("{} committed offsets behind, at most {} are allowed",
-                          image_position_.offset - subscription.position.offset, config_.max_lag));
-    } else {
-      Pump(now, subscription);
+  // Who was served last goes first: the last of a thousand waits for all the others.
+  served_backwards_ = !served_backwards_;
+  if (!served_backwards_) {
+    for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
+      Serve(now, *(it++)->second);  // may close it
     }
+    return;
+  }
+  for (auto it = subscriptions_.end(); it != subscriptions_.begin();) {
+    const SubscriptionId id = std::prev(it)->first;
+    Serve(now, *std::prev(it)->second);  // may close it
+    it = subscriptions_.lower_bound(id);
+  }
+}
+
+void UpdatePublisher::Serve(TimePoint now, Subscription& subscription) {
+  const bool is_reading = subscription.phase == Subscription::Phase::kTail ||
+                          subscription.phase == Subscription::Phase::kReadingLog;
+  if (is_reading && IsTooFarBehind(subscription.position)) {
+    EndSlow(now, subscription,
+            fmt::format("{} committed offsets behind, at most {} are allowed",
+                        image_position_.offset - subscription.position.offset, config_.max_lag));
+  } else {
+    Pump(now, subscription);
   }
 }
 
@@ -249,8 +270,9 @@ void UpdatePublisher::HandleTimer(TimePoint now) {
     return;
   }
   DropUnusedFilters();
-  next_tick_ =
-      subscriptions_.empty() && filtered_.empty() ? kNever : now + config_.bookmark_interval;
+  next_tick_ = subscriptions_.empty() && filtered_.empty()
+                   ? kNever
+                   : now + config_.bookmark_interval / kTicksPerBookmark;
   for (auto it = subscriptions_.begin(); it != subscriptions_.end();) {
     Subscription& subscription = *(it++)->second;  // may be closed below
     if (now >= subscription.stall_deadline) {
@@ -263,7 +285,9 @@ void UpdatePublisher::HandleTimer(TimePoint now) {
       Pump(now, subscription);
       continue;
     }
-    subscription.bookmark_due = true;
+    subscription.bookmark = subscription.bookmark == Subscription::Bookmark::kSent
+                                ? Subscription::Bookmark::kDue
+                                : Subscription::Bookmark::kOverdue;
     Pump(now, subscription);
   }
 }

@@ -90,13 +90,19 @@ class UpdatePublisher {
   absl::Status Validate(const v1::SubscribeRequest& request) const;
   absl::Status CheckRoomForFilter(const std::shared_ptr<const SubscriptionFilter>& filter) const;
   void PumpAll(TimePoint now);
+  // Ends who is too far behind, pumps everybody else.
+  void Serve(TimePoint now, Subscription& subscription);
   void Pump(TimePoint now, Subscription& subscription);
+  // Sends what another one at the same place was sent, if there is such a message.
+  bool SendShared(TimePoint now, Subscription& subscription);
   // Each adds to the message until it is full or nothing is left, and returns its bytes.
   size_t AddSnapshot(Subscription& subscription, Delivery& delivery, size_t bytes);
   size_t AddBookmark(Subscription& subscription, Delivery& delivery, size_t bytes);
   size_t AddCommits(Subscription& subscription, Delivery& delivery, size_t bytes);
+  // Makes `current` the next commit, if there is one.
+  bool HasNext(Subscription& subscription);
   TailEntryPtr NextEntry(Subscription& subscription);
-  void Send(TimePoint now, Subscription& subscription, Delivery delivery);
+  void Send(TimePoint now, Subscription& subscription, const Delivery& delivery);
 
   // What was committed since the last image, for each filter in use.
   void FeedFiltered(const MetadataImage& image);
@@ -144,6 +150,16 @@ class UpdatePublisher {
   std::map<uint64_t, std::unique_ptr<FilteredTail>> filtered_;  // by filter id
   std::vector<CommittedUpdate> run_;  // since the last image, while filters are in use
   LeaderView leader_;
+  // Messages made since the ring or the leader changed, for whoever stands where they begin. Most
+  // subscribers do: they are served without looking anything up.
+  struct SharedMessage {
+    OffsetAndEpoch from;
+    OffsetAndEpoch to;
+    bool has_bookmark = false;
+    Delivery delivery;
+  };
+  std::vector<SharedMessage> shared_;
+  bool served_backwards_ = false;  // the last time all were served
   std::map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions_;
   SubscriptionId next_id_{1};
   TimePoint now_{};  // of the event being handled, for answers of the log

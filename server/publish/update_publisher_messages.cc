@@ -8,6 +8,16 @@
 namespace kvorum::publish {
 namespace {
 
+// Places at which messages are shared: with and without a bookmark, and a few who lag.
+constexpr size_t kMaxSharedMessages = 4;
+
+// Its next message depends on where it stands and on nothing else.
+bool IsPlain(const Subscription& subscription) {
+  return subscription.phase == Subscription::Phase::kTail && subscription.filter == nullptr &&
+         subscription.preamble.empty() && subscription.backlog.empty() &&
+         subscription.current == nullptr;
+}
+
 EncodedUpdate MakeBookmark(const v1::Position& position, const LeaderView& leader) {
   v1::MetadataUpdate update;
   v1::Bookmark& bookmark = *update.mutable_bookmark();
@@ -27,6 +37,11 @@ void UpdatePublisher::Pump(TimePoint now, Subscription& subscription) {
   if (subscription.phase == Subscription::Phase::kLocating) {
     Locate(subscription);
   }
+  if (SendShared(now, subscription)) {
+    return;
+  }
+  const bool was_plain = IsPlain(subscription);
+  const OffsetAndEpoch from = subscription.position;
   Delivery delivery;
   size_t bytes = 0;
   for (const EncodedUpdate& update : std::exchange(subscription.preamble, {})) {
@@ -36,6 +51,7 @@ void UpdatePublisher::Pump(TimePoint now, Subscription& subscription) {
   if (subscription.phase == Subscription::Phase::kSnapshot) {
     bytes = AddSnapshot(subscription, delivery, bytes);
   }
+  const bool had_bookmark = subscription.bookmark != Subscription::Bookmark::kSent;
   if (subscription.phase == Subscription::Phase::kTail) {
     bytes = AddBookmark(subscription, delivery, bytes);
     AddCommits(subscription, delivery, bytes);
@@ -44,16 +60,37 @@ void UpdatePublisher::Pump(TimePoint now, Subscription& subscription) {
     subscription.go_away_sent = true;
   }
   if (!delivery.empty()) {
-    Send(now, subscription, std::move(delivery));
+    if (was_plain && IsPlain(subscription) && shared_.size() < kMaxSharedMessages) {
+      shared_.push_back({from, subscription.position, had_bookmark, delivery});
+    }
+    Send(now, subscription, delivery);
   } else if (subscription.phase == Subscription::Phase::kSnapshot) {
     Pump(now, subscription);  // it fell off its ring just now, and begins anew
   }
 }
 
-void UpdatePublisher::Send(TimePoint now, Subscription& subscription, Delivery delivery) {
+bool UpdatePublisher::SendShared(TimePoint now, Subscription& subscription) {
+  if (!IsPlain(subscription)) {
+    return false;
+  }
+  const bool wants_bookmark = subscription.bookmark != Subscription::Bookmark::kSent;
+  for (const SharedMessage& message : shared_) {
+    const bool is_bookmark_only = message.from == message.to;
+    if (message.from == subscription.position && message.has_bookmark == wants_bookmark &&
+        (!is_bookmark_only || subscription.bookmark == Subscription::Bookmark::kOverdue)) {
+      subscription.position = message.to;
+      subscription.bookmark = Subscription::Bookmark::kSent;
+      Send(now, subscription, message.delivery);
+      return true;
+    }
+  }
+  return false;
+}
+
+void UpdatePublisher::Send(TimePoint now, Subscription& subscription, const Delivery& delivery) {
   subscription.ready = false;
   subscription.stall_deadline = now + config_.stall_timeout;
-  subscription.sink->Deliver(std::move(delivery));
+  subscription.sink->Deliver(delivery);
 }
 
 size_t UpdatePublisher::AddSnapshot(Subscription& subscription, Delivery& delivery, size_t bytes) {
@@ -90,27 +127,33 @@ size_t UpdatePublisher::AddSnapshot(Subscription& subscription, Delivery& delive
 }
 
 size_t UpdatePublisher::AddBookmark(Subscription& subscription, Delivery& delivery, size_t bytes) {
+  using Bookmark = Subscription::Bookmark;
+  const bool has_commits = HasNext(subscription);
   // Not between the parts of a commit, which belong together.
-  const bool inside_commit = subscription.current != nullptr && subscription.next_part > 0;
-  if (!subscription.bookmark_due || inside_commit) {
+  const bool inside_commit = has_commits && subscription.next_part > 0;
+  const bool is_wanted = subscription.bookmark == Bookmark::kOverdue ||
+                         (subscription.bookmark == Bookmark::kDue && has_commits);
+  // Looking for commits may have led out of the ring: to the log, or to a snapshot.
+  if (!is_wanted || inside_commit || subscription.phase != Subscription::Phase::kTail) {
     return bytes;
   }
-  subscription.bookmark_due = false;
+  subscription.bookmark = Bookmark::kSent;
   const EncodedUpdate bookmark =
       MakeBookmark(ToPosition(KVORUM_MUTANT(R32) ? tail_.end() : subscription.position), leader_);
   bookmark.AppendTo(delivery);
   return bytes + bookmark.bytes();
 }
 
+bool UpdatePublisher::HasNext(Subscription& subscription) {
+  if (subscription.current == nullptr && subscription.phase == Subscription::Phase::kTail) {
+    subscription.current = NextEntry(subscription);
+    subscription.next_part = 0;
+  }
+  return subscription.current != nullptr;
+}
+
 size_t UpdatePublisher::AddCommits(Subscription& subscription, Delivery& delivery, size_t bytes) {
-  while (bytes < config_.max_message_bytes) {
-    if (subscription.current == nullptr) {
-      subscription.current = NextEntry(subscription);
-      subscription.next_part = 0;
-      if (subscription.current == nullptr) {
-        return bytes;
-      }
-    }
+  while (bytes < config_.max_message_bytes && HasNext(subscription)) {
     const TailEntry& entry = *subscription.current;
     const EncodedUpdate& part = entry.parts[subscription.next_part];
     if (!delivery.empty() && bytes + part.bytes() > config_.max_message_bytes) {
@@ -139,6 +182,9 @@ TailEntryPtr UpdatePublisher::NextEntry(Subscription& subscription) {
     TailEntryPtr entry = std::move(subscription.backlog.front());
     subscription.backlog.pop_front();
     return entry;
+  }
+  if (subscription.position == tail_.end()) {
+    return nullptr;
   }
   switch (tail_.Locate(subscription.position)) {
     case CommittedTail::Place::kFound:

@@ -32,7 +32,8 @@ std::optional<v1::SubscribeRequest> ParseRequest(const grpc::ByteBuffer& bytes) 
 // the publish loop; gRPC's threads only post to it.
 class StreamServiceImpl::SubscriptionReactor final
     : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
-      public publish::SubscriberSink {
+      public publish::SubscriberSink,
+      private StreamWrites::Writer {
  public:
   SubscriptionReactor(StreamServiceImpl& service, grpc::CallbackServerContext& context)
       : service_(service), context_(context) {}
@@ -53,9 +54,10 @@ class StreamServiceImpl::SubscriptionReactor final
   }
 
   // --- from the publisher, on its loop ---
-  void Deliver(publish::Delivery delivery) override {
+  void Deliver(const publish::Delivery& delivery) override {
     message_ = service_.encoder_.Encode(delivery);
     writing_ = true;
+    service_.writes_.OnBegin();
     StartWrite(&message_);
   }
 
@@ -74,18 +76,7 @@ class StreamServiceImpl::SubscriptionReactor final
   }
 
   // --- from gRPC ---
-  void OnWriteDone(bool ok) override {
-    Post([this, ok](Now now, publish::UpdatePublisher& publisher) {
-      writing_ = false;
-      if (status_after_write_.has_value()) {
-        FinishOnce(*status_after_write_);
-      } else if (!ok) {
-        Leave(publisher);
-      } else if (!closed_) {
-        publisher.OnReady(now.now, *id_);
-      }
-    });
-  }
+  void OnWriteDone(bool ok) override { service_.writes_.OnEnd(*this, ok); }
 
   void OnCancel() override {
     Post([this](Now, publish::UpdatePublisher& publisher) { Leave(publisher); });
@@ -101,6 +92,17 @@ class StreamServiceImpl::SubscriptionReactor final
   }
 
  private:
+  void OnWriteEnded(Now now, publish::UpdatePublisher& publisher, bool ok) override {
+    writing_ = false;
+    if (status_after_write_.has_value()) {
+      FinishOnce(*status_after_write_);
+    } else if (!ok) {
+      Leave(publisher);
+    } else if (!closed_) {
+      publisher.OnReady(now.now, *id_);
+    }
+  }
+
   void Post(PublishRunner::PublisherTask task) {
     const bool posted = service_.publisher_.Post(std::move(task));
     KVORUM_CHECK(posted, "the publish loop was stopped before the stream service was idle");

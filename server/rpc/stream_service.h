@@ -3,6 +3,7 @@
 #include "kvorum/v1/stream.grpc.pb.h"
 #include "server/base/mutex.h"
 #include "server/rpc/delivery_encoder.h"
+#include "server/rpc/stream_writes.h"
 #include "server/runtime/publish_runner.h"
 #include "server/runtime/request_observer.h"
 
@@ -14,7 +15,7 @@ class StreamServiceImpl final : public v1::MetadataStreamService::WithRawCallbac
                                     v1::MetadataStreamService::Service> {
  public:
   StreamServiceImpl(PublishRunner& publisher, RequestObserver& observer)
-      : publisher_(publisher), observer_(observer) {}
+      : publisher_(publisher), observer_(observer), writes_(publisher) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Subscribe(grpc::CallbackServerContext* context,
                                                         const grpc::ByteBuffer* request) override;
@@ -30,6 +31,7 @@ class StreamServiceImpl final : public v1::MetadataStreamService::WithRawCallbac
 
   PublishRunner& publisher_;
   RequestObserver& observer_;
+  StreamWrites writes_;
   DeliveryEncoder encoder_;  // publish loop only
 
   Mutex mutex_;

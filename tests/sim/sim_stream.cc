@@ -14,7 +14,7 @@ constexpr Duration kStalledRetry = std::chrono::milliseconds(50);
 
 }  // namespace
 
-void SimStream::Deliver(publish::Delivery delivery) {
+void SimStream::Deliver(const publish::Delivery& delivery) {
   KVORUM_CHECK(!outstanding_, "invariant 40 Bounded: two deliveries on one stream");
   KVORUM_CHECK(!closed_by_server_, "delivery on a closed stream");
   outstanding_ = true;

@@ -40,7 +40,7 @@ class SimStream : public publish::SubscriberSink, public std::enable_shared_from
   const ProcessId& server() const { return server_; }
 
   // Server side.
-  void Deliver(publish::Delivery delivery) override;
+  void Deliver(const publish::Delivery& delivery) override;
   void Close(absl::Status status) override;
   void OnServerDied();
   bool closed_by_server() const { return closed_by_server_; }

@@ -199,13 +199,13 @@ class CheckingSink : public SubscriberSink {
     request.set_subscriber_id("subscriber");
   }
 
-  void Deliver(Delivery delivery) override {
+  void Deliver(const Delivery& delivery) override {
     ASSERT_FALSE(outstanding) << "a second delivery is outstanding";
     ASSERT_FALSE(closed.has_value()) << "a delivery after Close";
     outstanding = true;
     ++deliveries;
     last = Decode(delivery);
-    last_pieces = std::move(delivery);
+    last_pieces = delivery;
     largest_message = std::max(largest_message, last.ByteSizeLong());
     ASSERT_GT(last.updates_size(), 0) << "an empty message";
     for (const v1::MetadataUpdate& update : last.updates()) {

@@ -86,7 +86,7 @@ void Apply(const v1::MetadataRecord& record, Things& things) {
 // A subscriber with a filter: keeps what it is told, and the positions it was at.
 class FilteredSink : public SubscriberSink {
  public:
-  void Deliver(Delivery delivery) override {
+  void Deliver(const Delivery& delivery) override {
     ASSERT_FALSE(outstanding);
     outstanding = true;
     const v1::SubscribeResponse response = Decode(delivery);

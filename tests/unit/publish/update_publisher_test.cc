@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <deque>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "tests/unit/publish/publisher_fixture.h"
 
@@ -433,13 +436,43 @@ TEST_F(UpdatePublisherTest, SendsBookmarksAlsoToABusySubscriber) {
   CheckingSink sink(history);
   const SubscriptionId id = Subscribe(sink);
   TakeAll(sink, id);
+  const int before = sink.deliveries;
   for (int i = 0; i < 40; ++i) {
     PublishPuts(1);
     TakeAll(sink, id);
     RunTimersFor(milliseconds(250));
     TakeAll(sink, id);
   }
-  EXPECT_EQ(sink.Count(Case::kBookmark), 10);
+  EXPECT_GE(sink.Count(Case::kBookmark), 10);
+  EXPECT_EQ(sink.deliveries - before, 40) << "a bookmark went alone, beside so many commits";
+}
+
+TEST_F(UpdatePublisherTest, BookmarksAreAtMostAnIntervalApart) {
+  // Whenever commits come: a bookmark that waited for one goes alone in time.
+  PublishSome(1);
+  for (const int pause : {100, 400, 499, 501, 700, 999, 1300}) {
+    SCOPED_TRACE(pause);
+    CheckingSink sink(history);
+    const SubscriptionId id = Subscribe(sink);
+    TakeAll(sink, id);
+    TimePoint last = now;
+    int seen = sink.Count(Case::kBookmark);
+    TimePoint next_commit = now + milliseconds(pause);
+    for (const TimePoint end = now + seconds(20); now < end;) {
+      RunTimersFor(milliseconds(1));
+      if (now >= next_commit) {
+        PublishPuts(1);
+        next_commit += milliseconds(pause);
+      }
+      TakeAll(sink, id);
+      if (const int count = sink.Count(Case::kBookmark); count != seen) {
+        seen = count;
+        last = now;
+      }
+      ASSERT_LE(now - last, config.bookmark_interval + milliseconds(1));
+    }
+    publisher().OnClosed(id);
+  }
 }
 
 TEST_F(UpdatePublisherTest, NeverPutsABookmarkInsideACommit) {
@@ -456,6 +489,106 @@ TEST_F(UpdatePublisherTest, NeverPutsABookmarkInsideACommit) {
   }
   EXPECT_EQ(*sink.position, history.end().offset);
   EXPECT_GE(sink.Count(Case::kBookmark), 1);
+}
+
+// --- many at one place ---
+
+TEST_F(UpdatePublisherTest, SubscribersAtOnePlaceAreGivenTheSameBytes) {
+  publisher().OnLeader({NodeId(2), Epoch(7), Offset(11), "leader:1"});
+  PublishSome(2);
+  CheckingSink a(history);
+  CheckingSink b(history);
+  const SubscriptionId first = Subscribe(a);
+  const SubscriptionId second = Subscribe(b);
+  TakeAll(a, first);
+  TakeAll(b, second);
+  PublishPuts(1);
+  EXPECT_EQ(a.last_pieces, b.last_pieces);  // the same objects
+  TakeAll(a, first);
+  TakeAll(b, second);
+  RunTimersFor(seconds(1));
+  ASSERT_TRUE(a.last.updates(0).has_bookmark());
+  EXPECT_EQ(a.last_pieces, b.last_pieces);
+  TakeAll(a, first);
+  TakeAll(b, second);
+  EXPECT_EQ(a.Count(Case::kBookmark), 1);
+  EXPECT_EQ(b.Count(Case::kBookmark), 1);
+}
+
+TEST_F(UpdatePublisherTest, WhoLagsIsNotGivenTheMessageOfTheOthers) {
+  PublishSome(1);
+  CheckingSink a(history);
+  CheckingSink b(history);
+  const SubscriptionId first = Subscribe(a);
+  const SubscriptionId second = Subscribe(b);
+  TakeAll(a, first);
+  TakeAll(b, second);
+  PublishPuts(1);
+  TakeAll(a, first);  // and b does not
+  PublishPuts(1);
+  EXPECT_EQ(a.last.updates_size(), 1);
+  Take(b, second);
+  EXPECT_EQ(b.last.updates_size(), 1);
+  PublishPuts(1);
+  Take(a, first);
+  TakeAll(b, second);  // its sink checks that nothing is missing and nothing comes twice
+  TakeAll(a, first);
+  EXPECT_EQ(*a.position, history.end().offset);
+  EXPECT_EQ(*b.position, history.end().offset);
+}
+
+TEST_F(UpdatePublisherTest, BookmarksNameTheLeaderOfTheMoment) {
+  publisher().OnLeader({NodeId(2), Epoch(7), Offset(11), "leader:1"});
+  PublishSome(1);
+  CheckingSink a(history);
+  CheckingSink b(history);
+  const SubscriptionId first = Subscribe(a);
+  const SubscriptionId second = Subscribe(b);
+  TakeAll(a, first);
+  RunTimersFor(seconds(1));
+  TakeAll(a, first);
+  EXPECT_EQ(a.bookmark.leader_id(), 2);
+  publisher().OnLeader({NodeId(3), Epoch(8), Offset(12), "leader:2"});
+  TakeAll(b, second);  // its bookmark waited while it read the snapshot
+  ASSERT_EQ(b.Count(Case::kBookmark), 1);
+  EXPECT_EQ(b.bookmark.leader_id(), 3);
+}
+
+// Notes who is served when.
+class NotingSink : public CheckingSink {
+ public:
+  NotingSink(const CommittedHistory& history, int number, std::vector<int>& served)
+      : CheckingSink(history), number_(number), served_(served) {}
+  void Deliver(const Delivery& delivery) override {
+    served_.push_back(number_);
+    CheckingSink::Deliver(delivery);
+  }
+
+ private:
+  const int number_;
+  std::vector<int>& served_;
+};
+
+TEST_F(UpdatePublisherTest, WhoWasServedLastIsServedFirst) {
+  PublishSome(1);
+  std::vector<int> served;
+  std::deque<NotingSink> sinks;
+  std::vector<SubscriptionId> ids;
+  for (int i = 0; i < 3; ++i) {
+    ids.push_back(Subscribe(sinks.emplace_back(history, i, served)));
+  }
+  std::vector<std::vector<int>> orders;
+  for (int round = 0; round < 2; ++round) {
+    for (size_t i = 0; i < ids.size(); ++i) {
+      TakeAll(sinks[i], ids[i]);
+    }
+    served.clear();
+    PublishPuts(1);
+    orders.push_back(served);
+  }
+  ASSERT_EQ(orders[0].size(), 3u);
+  std::reverse(orders[1].begin(), orders[1].end());
+  EXPECT_EQ(orders[0], orders[1]);
 }
 
 // --- flow control ---
@@ -724,7 +857,7 @@ TEST_F(UpdatePublisherTest, SleepsWithoutSubscribers) {
   EXPECT_EQ(publisher().NextDeadline(), kNever);
   CheckingSink sink(history);
   const SubscriptionId id = Subscribe(sink);
-  EXPECT_EQ(publisher().NextDeadline(), now + seconds(1));
+  EXPECT_EQ(publisher().NextDeadline(), now + milliseconds(500));
   publisher().OnClosed(id);
   Advance(seconds(1));
   EXPECT_EQ(publisher().NextDeadline(), kNever);
