@@ -5,6 +5,7 @@
 // controller and the thread of all subscribers spend. A table.
 //   build/release/bin/stream_bench [--subscribers 10,100,…] [--seconds S] [--node leader|follower]
 //                                  [--slow PERCENT] [--partitions N]
+//                                  [--streams-per-connection N]
 
 #include <fmt/format.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -41,7 +42,6 @@ constexpr char kMethod[] = "/kvorum.v1.MetadataStreamService/Subscribe";
 // Before the time in each value: found in a message without decoding it, since five thousand
 // decoders would be what is measured.
 constexpr std::string_view kMark = "kvorum-bench-sent-at";
-constexpr int kStreamsPerChannel = 250;
 constexpr auto kTrickle = std::chrono::milliseconds(20);  // between single writes
 constexpr auto kQuiet = std::chrono::milliseconds(500);   // without a commit: a flood is over
 
@@ -51,6 +51,7 @@ struct Options {
   std::string node = "follower";
   int slow_percent = 1;
   int partitions = 0;
+  int streams_per_connection = 250;
 };
 
 int64_t NowUs() {
@@ -132,10 +133,10 @@ struct Arrivals {
 // All subscribers, on one queue and the calling thread.
 class Fan {
  public:
-  Fan(const std::string& endpoint, int count) {
+  Fan(const std::string& endpoint, int count, int per_channel) {
     grpc::ByteBuffer request = Serialized(v1::SubscribeRequest());
     for (int i = 0; i < count; ++i) {
-      if (i % kStreamsPerChannel == 0) {
+      if (i % per_channel == 0) {
         grpc::ChannelArguments arguments;
         arguments.SetInt("kvorum.bench.channel", i);  // else they would share a connection
         arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -408,7 +409,7 @@ int Main(const Options& options) {
   const auto duration = std::chrono::milliseconds(static_cast<int64_t>(options.seconds * 1000));
   for (const int count : options.subscribers) {
     const int64_t before = ResidentKiB(cluster.process(node).pid());
-    Fan fan(cluster.endpoint(node), count);
+    Fan fan(cluster.endpoint(node), count, options.streams_per_connection);
     const int64_t after = ResidentKiB(cluster.process(node).pid());
 
     Arrivals single;
@@ -458,6 +459,9 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"leader", "follower"}));
   app.add_option("--slow", options.slow_percent, "percent that take nothing in the last part")
       ->check(CLI::Range(0, 50));
+  app.add_option("--streams-per-connection", options.streams_per_connection,
+                 "1: each subscriber has a connection of its own, as brokers do")
+      ->check(CLI::Range(1, 1000));
   app.add_option("--partitions", options.partitions, "and the cold catch-up of so many");
   CLI11_PARSE(app, argc, argv);
   return kvorum::bench::Main(options);
