@@ -65,7 +65,7 @@ void BrokerSession::Stop() {
     return;
   }
   EndThread();
-  if (HasRejection()) {
+  if (HasUntoldRejection()) {
     Acknowledge();
   }
   SayGoodbye();
@@ -87,6 +87,9 @@ void BrokerSession::SetApplied(int64_t offset) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const int64_t before = std::exchange(applied_offset_, offset);
+    if (rejected_.has_value() && offset > std::max(before, rejected_->offset())) {
+      rejected_.reset();
+    }
     // The broker's epoch is the offset of its registration: having applied that is what unfences
     // it, so the news must not wait for the next beat.
     if (status_.epoch >= 0 && before <= status_.epoch && offset > status_.epoch) {
@@ -103,6 +106,7 @@ void BrokerSession::SetRejected(int64_t offset, std::string message) {
     rejected_.emplace();
     rejected_->set_offset(offset);
     rejected_->set_message(std::move(message));
+    rejection_told_in_.reset();
   }
   wake_.notify_all();
 }
@@ -117,9 +121,17 @@ bool BrokerSession::stopping() const {
   return stopping_;
 }
 
-bool BrokerSession::HasRejection() const {
+bool BrokerSession::HasUntoldRejection() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return rejected_.has_value() && status_.epoch >= 0;
+  return rejected_.has_value() && !rejection_told_in_.has_value() && status_.epoch >= 0;
+}
+
+// A controller keeps rejections in memory only, so another one has to be told. REQUIRES: mutex_
+// held.
+void BrokerSession::NoteController(const v1::ResponseHeader& header) {
+  if (rejection_told_in_.has_value() && *rejection_told_in_ != header.leader_epoch()) {
+    rejection_told_in_.reset();
+  }
 }
 
 void BrokerSession::Run() {
@@ -167,6 +179,7 @@ bool BrokerSession::Register() {
         status_.acknowledged_offset = -1;
         status_.last_error.clear();
         ++status_.registration_count;
+        rejection_told_in_.reset();  // by the incarnation before, which is forgotten
       }
       fenced_interval_ = options_.fenced_interval;
       next_heartbeat_ = Clock::now();
@@ -193,7 +206,8 @@ bool BrokerSession::Register() {
 std::optional<BrokerSession::Clock::time_point> BrokerSession::AcknowledgeTime() const {
   // While fenced, heartbeats come fast and carry the offset themselves.
   const bool news = !status_.fenced && applied_offset_ > status_.acknowledged_offset;
-  return news || rejected_.has_value() ? std::optional(next_acknowledge_) : std::nullopt;
+  const bool rejects = rejected_.has_value() && !rejection_told_in_.has_value();
+  return news || rejects ? std::optional(next_acknowledge_) : std::nullopt;
 }
 
 BrokerSession::Work BrokerSession::WaitForWork() {
@@ -240,6 +254,7 @@ void BrokerSession::Heartbeat() {
   status_.acknowledged_offset = std::max(status_.acknowledged_offset, request.applied_offset());
   status_.last_error.clear();
   ++status_.heartbeat_count;
+  NoteController(response->header());
   if (status_.fenced) {
     next_heartbeat_ = sent + fenced_interval_;
     fenced_interval_ = std::min(options_.heartbeat_interval, fenced_interval_ * 3 / 2);
@@ -282,13 +297,11 @@ void BrokerSession::EndHold() {
 void BrokerSession::Acknowledge() {
   v1::AcknowledgeMetadataRequest request;
   request.set_broker_id(options_.broker_id);
-  bool rejects = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     request.set_broker_epoch(status_.epoch);
     request.set_applied_offset(applied_offset_);
     if (rejected_.has_value()) {
-      rejects = true;
       *request.mutable_rejected() = *rejected_;
     }
   }
@@ -303,8 +316,11 @@ void BrokerSession::Acknowledge() {
   status_.acknowledged_offset = std::max(status_.acknowledged_offset, request.applied_offset());
   status_.last_error.clear();
   ++status_.acknowledge_count;
-  if (rejects) {
-    rejected_.reset();
+  NoteController(response->header());
+  // Another one may have come up meanwhile.
+  if (request.has_rejected() && rejected_.has_value() &&
+      rejected_->offset() == request.rejected().offset()) {
+    rejection_told_in_ = response->header().leader_epoch();
   }
 }
 

@@ -71,7 +71,8 @@ class BrokerSession {
 
   // The broker has applied everything below `offset`. Cheap: reported by the session's thread.
   void SetApplied(int64_t offset);
-  // The broker could not apply the record at `offset`; told with the next acknowledgement.
+  // The broker could not apply the record at `offset`. Told with an acknowledgement at once, and
+  // again to each controller that takes over, which knows nothing of it; until more is applied.
   void SetRejected(int64_t offset, std::string message);
 
   int64_t epoch() const { return status().epoch; }
@@ -95,7 +96,8 @@ class BrokerSession {
   void OnCallFailed(const CallError& error);
   bool WaitUnlessStopping(std::chrono::milliseconds time);
   bool stopping() const;
-  bool HasRejection() const;
+  bool HasUntoldRejection() const;
+  void NoteController(const v1::ResponseHeader& header);
   void EndThread();
 
   ControllerClient& client_;
@@ -116,6 +118,7 @@ class BrokerSession {
   bool heartbeat_now_ = false;
   int64_t applied_offset_ = 0;
   std::optional<v1::AcknowledgeMetadataRequest::Rejected> rejected_;
+  std::optional<int32_t> rejection_told_in_;  // the leader epoch; absent: it is yet to be told
   BrokerSessionStatus status_;
 };
 

@@ -37,12 +37,16 @@ class BrokerSessionTest : public ::testing::Test {
       response.set_is_fenced(!caught_up || request.want_shutdown());
       response.set_should_shutdown(request.want_shutdown());
       said_goodbye_ = request.want_shutdown();
+      response.mutable_header()->set_leader_epoch(leader_epoch_);
       return grpc::Status::OK;
     };
-    server_.on_acknowledge = [this](const v1::AcknowledgeMetadataRequest& request) {
+    server_.on_acknowledge = [this](const v1::AcknowledgeMetadataRequest& request,
+                                    v1::AcknowledgeMetadataResponse& response) {
       const std::lock_guard<std::mutex> lock(mutex_);
+      response.mutable_header()->set_leader_epoch(leader_epoch_);
       if (request.has_rejected()) {
         rejection_ = request.rejected().message();
+        rejected_in_.push_back(leader_epoch_);
       }
       return grpc::Status::OK;
     };
@@ -66,6 +70,20 @@ class BrokerSessionTest : public ::testing::Test {
     const std::lock_guard<std::mutex> lock(mutex_);
     return rejection_;
   }
+  // The leader epochs in which a rejection was told.
+  std::vector<int32_t> rejected_in() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return rejected_in_;
+  }
+  // Another controller takes over, which knows nothing of what the one before was told.
+  void SetLeaderEpoch(int32_t epoch) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    leader_epoch_ = epoch;
+  }
+  static bool BeatsOnAndOn(const BrokerSession& session) {
+    const int64_t before = session.status().heartbeat_count;
+    return Eventually([&] { return session.status().heartbeat_count >= before + 5; });
+  }
   void TearDown() override {
     server_.Stop();
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -81,6 +99,8 @@ class BrokerSessionTest : public ::testing::Test {
   int64_t valid_epoch_ = 0;
   bool said_goodbye_ = false;
   std::string rejection_;
+  int32_t leader_epoch_ = 7;
+  std::vector<int32_t> rejected_in_;
 };
 
 TEST_F(BrokerSessionTest, IsUnfencedAsSoonAsItHasAppliedItsRegistration) {
@@ -157,6 +177,47 @@ TEST_F(BrokerSessionTest, TellsWhatItCouldNotApplyBeforeItLeaves) {
   session.SetRejected(3, "unknown record");
   session.Stop();
   EXPECT_EQ(rejection(), "unknown record");
+}
+
+TEST_F(BrokerSessionTest, ARejectionIsToldAgainWhenAnotherControllerTakesOver) {
+  options_.heartbeat_interval = milliseconds(10);
+  BrokerSession session(client_, options_);
+  session.SetApplied(kEpoch + 2);
+  session.Start();
+  ASSERT_TRUE(Eventually([&] { return !session.is_fenced(); }));
+  session.SetRejected(kEpoch + 2, "unknown record");
+  ASSERT_TRUE(Eventually([&] { return !rejected_in().empty(); }));
+  ASSERT_TRUE(BeatsOnAndOn(session));
+  EXPECT_EQ(rejected_in(), (std::vector<int32_t>{7})) << "once to each";
+
+  SetLeaderEpoch(8);
+  EXPECT_TRUE(Eventually([&] { return rejected_in().size() == 2; }));
+  ASSERT_TRUE(BeatsOnAndOn(session));
+  EXPECT_EQ(rejected_in(), (std::vector<int32_t>{7, 8}));
+  EXPECT_EQ(rejection(), "unknown record");
+
+  session.SetApplied(kEpoch + 3);  // after all
+  SetLeaderEpoch(9);
+  ASSERT_TRUE(BeatsOnAndOn(session));
+  session.Stop();
+  EXPECT_EQ(rejected_in(), (std::vector<int32_t>{7, 8})) << "it stands no more";
+}
+
+TEST_F(BrokerSessionTest, ARejectionIsToldAgainByTheNextIncarnation) {
+  options_.heartbeat_interval = milliseconds(10);
+  BrokerSession session(client_, options_);
+  session.SetApplied(kEpoch + 20);
+  session.Start();
+  ASSERT_TRUE(Eventually([&] { return !session.is_fenced(); }));
+  session.SetRejected(kEpoch + 20, "unknown record");
+  ASSERT_TRUE(Eventually([&] { return rejected_in().size() == 1; }));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    valid_epoch_ = kEpoch + 2;
+  }
+  EXPECT_TRUE(Eventually([&] { return rejected_in().size() == 2; }));
+  EXPECT_EQ(session.epoch(), kEpoch + 2);
+  session.Stop();
 }
 
 TEST_F(BrokerSessionTest, GivesUpWhenTheRegistrationIsRefusedForGood) {

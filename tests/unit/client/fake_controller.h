@@ -88,12 +88,14 @@ class FakeStream {
     *response.add_updates() = std::move(update);
     writer_->Write(response);
   }
-  void SendHello(const v1::Position& start, bool snapshot_follows, uint32_t bookmark_ms = 1000) {
+  void SendHello(const v1::Position& start, bool snapshot_follows, uint32_t bookmark_ms = 1000,
+                 uint64_t filter_id = 0) {
     v1::MetadataUpdate update;
     update.mutable_hello()->set_node_id(1);
     *update.mutable_hello()->mutable_start() = start;
     update.mutable_hello()->set_bookmark_interval_ms(bookmark_ms);
     update.mutable_hello()->set_snapshot_follows(snapshot_follows);
+    update.mutable_hello()->set_filter_id(filter_id);
     Send(std::move(update));
   }
   void SendSnapshot(const std::vector<v1::MetadataRecord>& records, const v1::Position& position) {
@@ -139,7 +141,9 @@ class FakeController {
   std::function<grpc::Status(const v1::RegisterBrokerRequest&, v1::RegisterBrokerResponse&)>
       on_register;
   std::function<grpc::Status(const v1::HeartbeatRequest&, v1::HeartbeatResponse&)> on_heartbeat;
-  std::function<grpc::Status(const v1::AcknowledgeMetadataRequest&)> on_acknowledge;
+  std::function<grpc::Status(const v1::AcknowledgeMetadataRequest&,
+                             v1::AcknowledgeMetadataResponse&)>
+      on_acknowledge;
   std::function<grpc::Status(const v1::AwaitAppliedRequest&, v1::AwaitAppliedResponse&)>
       on_await_applied;
   std::function<grpc::Status(const v1::DescribeQuorumRequest&, v1::DescribeQuorumResponse&)>
@@ -227,8 +231,8 @@ class FakeController {
       return owner_.Answer(owner_.on_heartbeat, *request, *response);
     }
     grpc::Status AcknowledgeMetadata(Context*, const v1::AcknowledgeMetadataRequest* request,
-                                     v1::AcknowledgeMetadataResponse*) override {
-      return owner_.Answer(owner_.on_acknowledge, *request);
+                                     v1::AcknowledgeMetadataResponse* response) override {
+      return owner_.Answer(owner_.on_acknowledge, *request, *response);
     }
 
    private:
