@@ -112,12 +112,6 @@ class FamilyList {
     families_.push_back(std::move(family));
   }
 
-  void AddAll(std::vector<prometheus::MetricFamily> families) {
-    for (prometheus::MetricFamily& family : families) {
-      families_.push_back(std::move(family));
-    }
-  }
-
   std::string ToText() const {
     std::ostringstream text;
     prometheus::TextSerializer().Serialize(text, families_);
@@ -205,6 +199,12 @@ void Metrics::CountRaftEvent(raft::RaftTraceKind kind, std::string_view name) {
   raft_event_counters_[index]->Increment();
 }
 
+std::string Metrics::Counters() const {
+  std::ostringstream text;
+  prometheus::TextSerializer().Serialize(text, registry_.Collect());
+  return text.str();
+}
+
 std::string Metrics::Scrape(NodeRunner& runner) const {
   FamilyList list;
   if (const std::optional<NodeNumbers> node = AskNode(runner)) {
@@ -222,8 +222,7 @@ std::string Metrics::Scrape(NodeRunner& runner) const {
     list.AddGauge("stream_tail_bytes", "Committed updates kept for subscribers",
                   static_cast<double>(publisher->tail_bytes));
   }
-  list.AddAll(registry_.Collect());
-  return list.ToText();
+  return list.ToText() + Counters();
 }
 
 }  // namespace kvorum

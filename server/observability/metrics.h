@@ -34,7 +34,10 @@ class Metrics : public RequestObserver {
   // Node's loop only.
   void ObservePropagation(Duration elapsed);
 
-  // Counters, and what `runner`'s loops say of themselves now; those are left out if a loop does
+  // What was counted, as text.
+  std::string Counters() const;
+
+  // The same, and what `runner`'s loops say of themselves now; those are left out if a loop does
   // not answer within a second.
   std::string Scrape(NodeRunner& runner) const;
 

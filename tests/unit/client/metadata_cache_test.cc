@@ -204,6 +204,31 @@ TEST_F(MetadataCacheTest, ConfigsGoWithATopicThatAFilterLeavesOut) {
   EXPECT_EQ(cache_.digest(), empty) << "the topic left the scope";
 }
 
+TEST_F(MetadataCacheTest, APartitionThatLeftTheScopeIsGoneAndItsTopicStays) {
+  std::vector<MetadataChanges> told;
+  cache_.AddListener([&](const MetadataChanges& changes) { told.push_back(changes); });
+  ASSERT_FALSE(Commit({Topic("orders"), Partition(0, 1)}).has_value());
+  const uint64_t before = cache_.digest();
+  ASSERT_FALSE(Commit({Partition(1, 1)}).has_value());
+  ASSERT_NE(cache_.digest(), before);
+  told.clear();
+
+  CommittedRecords left;
+  left.from = 3;
+  left.to = At(5, 1);
+  left.left_scope.Add()->set_topic_id(kTopicId);
+  left.left_scope.Mutable(0)->set_partition_index(1);
+  ASSERT_FALSE(cache_.OnCommit(left).has_value());
+  EXPECT_EQ(cache_.digest(), before);
+  const auto snapshot = cache_.Snapshot();
+  EXPECT_EQ(snapshot->position.offset(), 5);
+  ASSERT_TRUE(snapshot->topics.contains("orders"));
+  EXPECT_TRUE(snapshot->topics.at("orders")->partitions.contains(0));
+  EXPECT_FALSE(snapshot->topics.at("orders")->partitions.contains(1));
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].topics, std::set<std::string>{"orders"});
+}
+
 TEST_F(MetadataCacheTest, RefusesVersionsThatGoBack) {
   ASSERT_FALSE(Commit({Entry("k", "v", 5)}));
   EXPECT_TRUE(Commit({Entry("k", "w", 5)}).has_value());

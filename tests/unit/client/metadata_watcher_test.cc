@@ -205,6 +205,132 @@ TEST(MetadataWatcherTest, AsksForASnapshotAfterAGapAndWhenItsPositionIsRefused) 
   EXPECT_EQ(watcher.status().counters.gaps, 1);
 }
 
+TEST(MetadataWatcherTest, SendsItsFilterItsSourceAndTheFilterOfWhatItHas) {
+  FakeController server;
+  std::mutex mutex;
+  std::vector<v1::SubscribeRequest> requests;
+  server.on_subscribe = [&](const v1::SubscribeRequest& request, FakeStream& stream) {
+    size_t count = 0;
+    {
+      const std::lock_guard<std::mutex> lock(mutex);
+      requests.push_back(request);
+      count = requests.size();
+    }
+    if (count == 1) {
+      stream.SendHello(At(20, 1), true, 1000, /*filter_id=*/77);
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "before the snapshot");
+    }
+    if (count == 2) {
+      stream.SendHello(At(20, 1), true, 1000, /*filter_id=*/77);
+      stream.SendSnapshot({NoOp()}, At(20, 1));
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "after the snapshot");
+    }
+    stream.SendHello(request.resume_from(), false, 1000, /*filter_id=*/77);
+    stream.SendCommit(20, At(21, 1), {NoOp()});
+    stream.WaitForCancel();
+    return grpc::Status::OK;
+  };
+  MetadataWatcherOptions options = ResumeAt(10);
+  options.resume_filter_id = 5;
+  options.filter.add_kinds("topic");
+  options.filter.add_topic_prefixes("orders.");
+  options.source = v1::SOURCE_LEADER;
+  testing::RecordingListener listener;
+  MetadataWatcher watcher(EndpointsOf({server.endpoint()}), options, listener);
+  watcher.Start();
+  EXPECT_TRUE(Eventually([&] { return watcher.status().counters.commits == 1; }));
+  watcher.Stop();
+  EXPECT_EQ(watcher.status().filter_id, 77u);
+
+  const std::lock_guard<std::mutex> lock(mutex);
+  ASSERT_EQ(requests.size(), 3u);
+  for (const v1::SubscribeRequest& request : requests) {
+    EXPECT_EQ(request.filter().SerializeAsString(), options.filter.SerializeAsString());
+    EXPECT_EQ(request.source(), v1::SOURCE_LEADER);
+  }
+  EXPECT_EQ(requests[0].resume_filter_id(), 5u) << "what it was given to go on from";
+  EXPECT_EQ(requests[1].resume_filter_id(), 5u) << "what it has is still that";
+  EXPECT_EQ(requests[1].resume_from().offset(), 10);
+  EXPECT_EQ(requests[2].resume_filter_id(), 77u);
+  EXPECT_EQ(requests[2].resume_from().offset(), 20);
+}
+
+TEST(MetadataWatcherTest, BeginsAnewWhenItsPositionIsOfNoUse) {
+  for (const char* const reason : {"GENERATION_MISMATCH", "POSITION_OUT_OF_RANGE"}) {
+    SCOPED_TRACE(reason);
+    FakeController server;
+    RequestLog requests;
+    server.on_subscribe = [&](const v1::SubscribeRequest& request, FakeStream& stream) {
+      requests.Add(request);
+      if (request.has_resume_from()) {
+        return testing::MakeStatus({grpc::StatusCode::OUT_OF_RANGE, reason});
+      }
+      EXPECT_EQ(request.resume_filter_id(), 0u) << "it has nothing";
+      stream.SendHello(At(3, 1), true);
+      stream.SendSnapshot({NoOp()}, At(3, 1));
+      stream.WaitForCancel();
+      return grpc::Status::OK;
+    };
+    MetadataWatcherOptions options = ResumeAt(10);
+    options.resume_filter_id = 5;
+    testing::RecordingListener listener;
+    MetadataWatcher watcher(EndpointsOf({server.endpoint()}), options, listener);
+    watcher.Start();
+    EXPECT_TRUE(Eventually([&] { return watcher.status().counters.snapshots == 1; }));
+    watcher.Stop();
+    EXPECT_THAT(requests.offsets(), ::testing::ElementsAre(10, -1));
+    EXPECT_EQ(watcher.status().position->offset(), 3) << "lower, and no duplicate";
+    EXPECT_EQ(watcher.status().counters.duplicates, 0);
+  }
+}
+
+TEST(MetadataWatcherTest, GoesOnFromWhatWasAppliedWhenItWasTooSlow) {
+  FakeController server;
+  RequestLog requests;
+  server.on_subscribe = [&](const v1::SubscribeRequest& request, FakeStream& stream) {
+    requests.Add(request);
+    const int64_t from = request.resume_from().offset();
+    stream.SendHello(request.resume_from(), false);
+    stream.SendCommit(from, At(from + 2, 1), {NoOp(), NoOp()});
+    if (from == 12) {
+      stream.WaitForCancel();
+      return grpc::Status::OK;
+    }
+    return testing::MakeStatus({grpc::StatusCode::RESOURCE_EXHAUSTED, "CLASS_SHED"});
+  };
+  testing::RecordingListener listener;
+  MetadataWatcher watcher(EndpointsOf({server.endpoint()}), ResumeAt(10), listener);
+  watcher.Start();
+  EXPECT_TRUE(Eventually([&] { return watcher.status().counters.commits == 2; }));
+  watcher.Stop();
+  EXPECT_THAT(requests.offsets(), ::testing::ElementsAre(10, 12));
+  EXPECT_EQ(listener.Calls(), "commit 10-12 x2, commit 12-14 x2");
+}
+
+TEST(MetadataWatcherTest, GoesToTheLeaderThatARefusalNames) {
+  FakeController follower;
+  FakeController leader;
+  follower.on_subscribe = [&](const v1::SubscribeRequest&, FakeStream&) {
+    return testing::NotController(leader.endpoint());
+  };
+  leader.on_subscribe = [](const v1::SubscribeRequest& request, FakeStream& stream) {
+    EXPECT_EQ(request.source(), v1::SOURCE_LEADER);
+    stream.SendHello(request.resume_from(), false);
+    stream.SendCommit(10, At(11, 1), {NoOp()});
+    stream.WaitForCancel();
+    return grpc::Status::OK;
+  };
+  MetadataWatcherOptions options = ResumeAt(10);
+  options.source = v1::SOURCE_LEADER;
+  testing::RecordingListener listener;
+  MetadataWatcher watcher(EndpointsOf({follower.endpoint()}), std::move(options), listener);
+  watcher.Start();
+  EXPECT_TRUE(Eventually([&] { return watcher.status().counters.commits == 1; }));
+  watcher.Stop();
+  EXPECT_EQ(watcher.status().endpoint, leader.endpoint());
+  EXPECT_EQ(follower.call_count(), 1);
+}
+
 TEST(MetadataWatcherTest, StopsForGoodWhenARecordIsRefused) {
   FakeController server;
   server.on_subscribe = [](const v1::SubscribeRequest& request, FakeStream& stream) {

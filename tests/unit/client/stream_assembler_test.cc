@@ -48,6 +48,17 @@ v1::MetadataUpdate Reset(v1::Reset::Reason reason) {
   return update;
 }
 
+// Keeps the commits it is given.
+class KeepingListener : public testing::RecordingListener {
+ public:
+  std::vector<CommittedRecords> commits;
+
+  std::optional<ApplyError> OnCommit(const CommittedRecords& commit) override {
+    commits.push_back(commit);
+    return RecordingListener::OnCommit(commit);
+  }
+};
+
 class StreamAssemblerTest : public ::testing::Test {
  protected:
   // A stream that resumed at offset 10 of epoch 2.
@@ -58,7 +69,7 @@ class StreamAssemblerTest : public ::testing::Test {
 
   Verdict Feed(v1::MetadataUpdate update) { return assembler_.OnUpdate(update); }
 
-  testing::RecordingListener listener_;
+  KeepingListener listener_;
   StreamAssembler assembler_{listener_, At(10, 2)};
 };
 
@@ -78,6 +89,57 @@ TEST_F(StreamAssemblerTest, AppliesPartsOnTheLastOne) {
   EXPECT_EQ(Feed(Commit(10, At(13, 2), 2, 3)), Verdict::kGoOn);
   EXPECT_EQ(listener_.Calls(), "commit 10-13 x3");
   EXPECT_EQ(assembler_.position()->offset(), 13);
+}
+
+TEST_F(StreamAssemblerTest, GathersOffsetsAndWhatLeftTheScopeOverAllParts) {
+  const auto part = [](uint32_t number, int64_t offset, const std::string& left) {
+    v1::MetadataUpdate update = Commit(10, At(20, 2), number, 2);
+    update.mutable_commit()->add_offsets(offset);
+    update.mutable_commit()->add_left_scope()->set_topic_name(left);
+    return update;
+  };
+  EXPECT_EQ(Feed(part(0, 12, "a")), Verdict::kGoOn);
+  EXPECT_EQ(Feed(part(1, 17, "b")), Verdict::kGoOn);
+  v1::MetadataUpdate next = Commit(20, At(25, 2));
+  next.mutable_commit()->add_offsets(23);
+  EXPECT_EQ(Feed(next), Verdict::kGoOn);
+
+  ASSERT_EQ(listener_.commits.size(), 2u);
+  const CommittedRecords& commit = listener_.commits[0];
+  EXPECT_EQ(commit.from, 10);
+  EXPECT_EQ(commit.to.offset(), 20);
+  EXPECT_EQ(commit.offsets, (std::vector<int64_t>{12, 17}));
+  EXPECT_EQ(commit.OffsetOf(1), 17);
+  ASSERT_EQ(commit.left_scope.size(), 2);
+  EXPECT_EQ(commit.left_scope[0].topic_name(), "a");
+  EXPECT_EQ(commit.left_scope[1].topic_name(), "b");
+  EXPECT_EQ(listener_.commits[1].offsets, std::vector<int64_t>{23}) << "none of the one before";
+  EXPECT_TRUE(listener_.commits[1].left_scope.empty());
+}
+
+TEST_F(StreamAssemblerTest, RestartsWhenOffsetsAndRecordsAreNotAsMany) {
+  v1::MetadataUpdate update = Commit(10, At(12, 2));
+  update.mutable_commit()->add_offsets(10);
+  update.mutable_commit()->add_offsets(11);
+  EXPECT_EQ(Feed(update), Verdict::kRestart);
+  EXPECT_EQ(assembler_.counters().malformed, 1);
+  EXPECT_EQ(assembler_.position()->offset(), 10);
+  EXPECT_EQ(listener_.Calls(), "");
+}
+
+TEST_F(StreamAssemblerTest, WhatItHasIsOfAnotherFilterOnlyOnceTheSnapshotIsWhole) {
+  assembler_.OnStreamStart();
+  v1::MetadataUpdate hello = Hello(At(10, 2), true);
+  hello.mutable_hello()->set_filter_id(9);
+  EXPECT_EQ(Feed(hello), Verdict::kGoOn);
+  EXPECT_EQ(Feed(Reset(v1::Reset::REASON_FILTER)), Verdict::kGoOn);
+  v1::MetadataUpdate chunk;
+  chunk.mutable_snapshot_chunk()->add_records()->mutable_no_op();
+  EXPECT_EQ(Feed(chunk), Verdict::kGoOn);
+  EXPECT_EQ(assembler_.filter_id(), 0u) << "should the stream break here";
+  EXPECT_EQ(assembler_.position()->offset(), 10);
+  EXPECT_EQ(Feed(SnapshotEnd(At(10, 2))), Verdict::kGoOn);
+  EXPECT_EQ(assembler_.filter_id(), 9u);
 }
 
 TEST_F(StreamAssemblerTest, ForgetsPartsOfAStreamThatBroke) {

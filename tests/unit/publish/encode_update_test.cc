@@ -122,6 +122,90 @@ TEST(EncodeUpdateTest, EncodesALargestBatch) {
   EXPECT_EQ(joined, *commit.payload);
 }
 
+// A commit as a filter lets it through: what left, then records with the offsets they have.
+v1::Commit FilteredCommit(int left, int records) {
+  v1::Commit commit;
+  commit.set_from(100);
+  *commit.mutable_to() = MakePosition(Offset(1000), Epoch(3));
+  for (int i = 0; i < left; ++i) {
+    v1::LeftScope& scope = *commit.add_left_scope();
+    scope.set_topic_id(std::string(16, 't'));
+    scope.set_topic_name(fmt::format("topic-{}", i));
+  }
+  for (int i = 0; i < records; ++i) {
+    const Offset offset(200 + 3 * i);
+    *commit.add_records() = PutRecord(fmt::format("key-{}", i), std::string(30, 'v'), offset);
+    commit.add_offsets(offset.value());
+  }
+  return commit;
+}
+
+TEST(EncodeUpdateTest, SplitsALargeFilteredCommitBetweenItsItems) {
+  const v1::Commit whole = FilteredCommit(20, 40);
+  for (const size_t max_bytes : {200u, 300u, 301u, 302u, 303u, 1000u, 2000u}) {
+    SCOPED_TRACE(max_bytes);
+    const std::vector<EncodedUpdate> parts = EncodeFilteredCommit(whole, max_bytes);
+    ASSERT_GT(parts.size(), 1u);
+    v1::Commit joined;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_LE(parts[i].bytes(), max_bytes);
+      const v1::Commit part = DecodeAll({parts[i]}).updates(0).commit();
+      EXPECT_EQ(part.from(), 100);
+      EXPECT_EQ(part.to().SerializeAsString(), whole.to().SerializeAsString());
+      EXPECT_EQ(part.part(), i);
+      EXPECT_EQ(part.part_count(), parts.size());
+      EXPECT_GT(part.left_scope_size() + part.records_size(), 0);
+      EXPECT_EQ(part.offsets_size(), part.records_size()) << "an offset stands beside its record";
+      EXPECT_TRUE(part.left_scope().empty() || joined.records().empty())
+          << "what left comes before what is there";
+      joined.mutable_left_scope()->MergeFrom(part.left_scope());
+      joined.mutable_records()->MergeFrom(part.records());
+      joined.mutable_offsets()->MergeFrom(part.offsets());
+    }
+    joined.set_from(whole.from());
+    *joined.mutable_to() = whole.to();
+    EXPECT_EQ(joined.SerializeAsString(), whole.SerializeAsString());
+  }
+}
+
+TEST(EncodeUpdateTest, KeepsAFilteredCommitThatFitsInOneMessage) {
+  for (const v1::Commit& whole : {FilteredCommit(2, 3), FilteredCommit(0, 0)}) {
+    const std::vector<EncodedUpdate> parts = EncodeFilteredCommit(whole, 1000);
+    ASSERT_EQ(parts.size(), 1u);
+    EXPECT_EQ(DecodeAll(parts).updates(0).commit().SerializeAsString(), whole.SerializeAsString());
+  }
+}
+
+TEST(EncodeUpdateTest, LeavesOutWhatIsForControllersOnly) {
+  std::vector<v1::MetadataRecord> records;
+  for (int i = 0; i < 10; ++i) {
+    records.push_back(PutRecord(fmt::format("key-{}", i), std::string(30, 'v'), Offset(5 + i)));
+  }
+  const std::string shown = EncodeRecords(records);
+  v1::MetadataRecord completed;
+  completed.mutable_completed_request()->set_request_id(std::string(16, 'r'));
+  records.push_back(completed);
+  const auto payload = std::make_shared<const std::string>(EncodeRecords(records));
+  ASSERT_GT(payload->size(), shown.size());
+  const CommittedUpdate update{Offset(5), Offset(16), Epoch(1), payload};
+  for (const size_t max_bytes : {size_t{1} << 20, size_t{200}}) {
+    std::string joined;
+    for (const EncodedUpdate& part : EncodeCommit(update, kGeneration, max_bytes)) {
+      EXPECT_EQ(DecodeAll({part}).updates(0).commit().to().offset(), 16) << "its offset is passed";
+      joined += *part.payload;
+    }
+    EXPECT_EQ(joined, shown);
+  }
+
+  const CommittedUpdate alone{Offset(16), Offset(17), Epoch(1),
+                              std::make_shared<const std::string>(EncodeRecords({completed}))};
+  const std::vector<EncodedUpdate> parts = EncodeCommit(alone, kGeneration, 1000);
+  ASSERT_EQ(parts.size(), 1u);
+  const v1::Commit commit = DecodeAll(parts).updates(0).commit();
+  EXPECT_EQ(commit.records_size(), 0);
+  EXPECT_EQ(commit.to().offset(), 17);
+}
+
 TEST(EncodeUpdateTest, WrapsASnapshotChunk) {
   CommittedHistory history;
   history.AddControl();

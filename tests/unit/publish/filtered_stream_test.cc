@@ -105,15 +105,19 @@ class FilteredSink : public SubscriberSink {
   v1::Position position;
   int commits = 0;
   int empty_commits = 0;
+  int commits_in_parts = 0;
   int snapshots = 0;
+  int hellos = 0;
+  int bookmarks = 0;
   std::vector<std::string> left;
   // What was held at each position.
   std::map<Offset, Things> history;
-  std::string last_go_away;
+  v1::GoAway go_away;
 
  private:
   void OnUpdate(const v1::MetadataUpdate& update) {
     if (update.has_hello()) {
+      ++hellos;
       hello = update.hello();
       position = hello.start();
     } else if (update.has_reset()) {
@@ -130,9 +134,10 @@ class FilteredSink : public SubscriberSink {
     } else if (update.has_commit()) {
       OnCommit(update.commit());
     } else if (update.has_bookmark()) {
+      ++bookmarks;
       EXPECT_EQ(update.bookmark().position().offset(), position.offset());
     } else if (update.has_go_away()) {
-      last_go_away = update.go_away().message();
+      go_away = update.go_away();
     }
   }
   void OnCommit(const v1::Commit& commit) {
@@ -157,6 +162,7 @@ class FilteredSink : public SubscriberSink {
       return;
     }
     ++commits;
+    commits_in_parts += commit.part_count() > 1 ? 1 : 0;
     empty_commits += commit.records().empty() && commit.left_scope().empty() ? 1 : 0;
     position = commit.to();
     history[Offset(position.offset())] = things;
@@ -258,7 +264,7 @@ class FilteredStreamTest : public PublisherFixture {
     ImageCursor cursor(image, Audience::kSubscribers);
     Things things;
     for (v1::MetadataRecord record; cursor.Next(record); record.Clear()) {
-      if ((*filter)->WantsOfImage(*image, record)) {
+      if (*filter == nullptr || (*filter)->WantsOfImage(*image, record)) {
         Apply(record, things);
       }
     }
@@ -521,6 +527,131 @@ TEST_F(FilteredStreamTest, ASlowSubscriberThatFallsOffItsRingBeginsAnew) {
   ExpectTrueEverywhere(sink);
 }
 
+TEST_F(FilteredStreamTest, BookmarksComeAlsoWhenNothingPasses) {
+  CommitSome();
+  FilteredSink sink;
+  sink.request.mutable_filter()->add_kinds("client_quota");
+  const SubscriptionId id = Subscribe(sink);
+  TakeAll(sink, id);
+  for (int i = 1; i <= 3; ++i) {
+    Commit({PutRecord("k", "v", history.end().offset)});
+    TakeAll(sink, id);
+    RunTimersFor(seconds(1));
+    TakeAll(sink, id);
+    EXPECT_EQ(sink.bookmarks, i);  // the sink checks that each is where the commits have led
+    EXPECT_EQ(sink.position.offset(), history.end().offset.value());
+  }
+  for (int i = 4; i <= 6; ++i) {  // and when nothing happens at all
+    RunTimersFor(seconds(1));
+    TakeAll(sink, id);
+    EXPECT_EQ(sink.bookmarks, i);
+  }
+  EXPECT_EQ(sink.commits, sink.empty_commits);
+  EXPECT_TRUE(sink.things.empty());
+}
+
+// The image comes from a leader's snapshot: no commits led to it, and the log begins there.
+TEST_F(FilteredStreamTest, ASnapshotThatTheNodeInstallsResetsItsStreams) {
+  CommitSome();
+  FilteredSink everything;
+  FilteredSink part;
+  part.request.mutable_filter()->add_kinds("entry");
+  const SubscriptionId everything_id = Subscribe(everything);
+  const SubscriptionId part_id = Subscribe(part);
+  TakeAll(everything, everything_id);
+  TakeAll(part, part_id);
+  history.AddRecords({PutRecord("elsewhere", "v", history.end().offset)});
+  history.AddRecords({PutRecord("elsewhere-2", "v", history.end().offset)});
+  images[history.end().offset] = history.image();
+  log.read_error = MakeError(ErrorReason::kPositionDiscarded, "below the start of the log");
+  publisher().OnImage(now, history.image());
+  TakeAll(everything, everything_id);
+  TakeAll(part, part_id);
+  Commit({PutRecord("after", "v", history.end().offset)});
+  TakeAll(everything, everything_id);
+  TakeAll(part, part_id);
+  for (const FilteredSink* sink : {&everything, &part}) {
+    EXPECT_EQ(sink->hellos, 1);
+    ASSERT_EQ(sink->resets.size(), 1u);
+    EXPECT_EQ(sink->resets[0].reason(), v1::Reset::REASON_COMPACTED);
+    EXPECT_EQ(sink->snapshots, 2);
+    EXPECT_EQ(sink->commits, 1);
+    EXPECT_EQ(sink->position.offset(), history.end().offset.value());
+    EXPECT_TRUE(sink->things.contains("entry after"));
+    ExpectTrueEverywhere(*sink);
+  }
+}
+
+TEST_F(FilteredStreamTest, ASnapshotThatTheNodeInstallsIsNotSeenWhereTheLogGoesOn) {
+  CommitSome();
+  FilteredSink sink;
+  const SubscriptionId id = Subscribe(sink);
+  TakeAll(sink, id);
+  history.AddRecords({PutRecord("elsewhere", "v", history.end().offset)});
+  images[history.end().offset] = history.image();
+  publisher().OnImage(now, history.image());
+  TakeAll(sink, id);
+  EXPECT_EQ(sink.resets.size(), 0u);
+  EXPECT_EQ(sink.commits, 1) << "read from the log";
+  EXPECT_EQ(sink.position.offset(), history.end().offset.value());
+  ExpectTrueEverywhere(sink);
+}
+
+TEST_F(FilteredStreamTest, MoreDifferentFiltersThanTheLimitAreShed) {
+  config.max_filters = 1;
+  CommitSome();
+  FilteredSink first;
+  first.request.mutable_filter()->add_kinds("entry");
+  TakeAll(first, Subscribe(first));
+  FilteredSink other;
+  other.request.mutable_filter()->add_kinds("topic");
+  Subscribe(other);
+  ASSERT_TRUE(other.closed.has_value());
+  EXPECT_EQ(GetErrorReason(*other.closed), ErrorReason::kClassShed);
+  EXPECT_EQ(other.hellos, 0);
+  FilteredSink equal;
+  equal.request = first.request;
+  TakeAll(equal, Subscribe(equal));
+  EXPECT_EQ(equal.snapshots, 1);
+  FilteredSink unfiltered;
+  TakeAll(unfiltered, Subscribe(unfiltered));
+  EXPECT_EQ(unfiltered.snapshots, 1);
+}
+
+TEST_F(FilteredStreamTest, WhatIsKeptForAFilterIsKeptForAWhileForWhoComesBack) {
+  CommitSome();
+  FilteredSink sink;
+  sink.request.mutable_filter()->add_kinds("entry");
+  for (const bool is_late : {false, true}) {
+    FilteredSink first;
+    first.request = sink.request;
+    const SubscriptionId id = Subscribe(first);
+    TakeAll(first, id);
+    publisher().OnClosed(id);
+    RunTimersFor(config.filter_linger - seconds(2));
+    Commit({PutRecord("k", "v", history.end().offset)});
+    RunTimersFor(is_late ? seconds(3) : seconds(1));
+
+    FilteredSink back;
+    back.request = first.request;
+    *back.request.mutable_resume_from() = first.position;
+    back.request.set_resume_filter_id(first.hello.filter_id());
+    back.things = first.things;
+    const SubscriptionId back_id = Subscribe(back);
+    TakeAll(back, back_id);
+    EXPECT_EQ(back.position.offset(), history.end().offset.value());
+    ExpectTrueEverywhere(back);
+    if (is_late) {
+      ASSERT_EQ(back.resets.size(), 1u);
+      EXPECT_EQ(back.resets[0].reason(), v1::Reset::REASON_COMPACTED);
+    } else {
+      EXPECT_EQ(back.resets.size(), 0u);
+      EXPECT_EQ(back.commits, 1);
+    }
+    publisher().OnClosed(back_id);
+  }
+}
+
 TEST_F(FilteredStreamTest, AStreamOfTheLeaderOnlyIsRefusedElsewhereAndEndsWithItsLeadership) {
   CommitSome();
   LeadBy(publisher(), 2, "node-2:7400");
@@ -539,14 +670,16 @@ TEST_F(FilteredStreamTest, AStreamOfTheLeaderOnlyIsRefusedElsewhereAndEndsWithIt
   EXPECT_EQ(served.snapshots, 1);
   LeadBy(publisher(), 2, "node-2:7400");
   RunTimersFor(seconds(2));
-  EXPECT_NE(served.last_go_away, "");
+  TakeAll(served, id);
+  EXPECT_NE(served.go_away.message(), "");
+  EXPECT_EQ(served.go_away.hint(), "node-2:7400");
   TakeAll(served, id);
   EXPECT_TRUE(served.closed.has_value() && served.closed->ok());
 }
 
 TEST_F(FilteredStreamTest, ManyFiltersOverARandomHistory) {
   Random random(7);
-  config.max_message_bytes = 600;
+  config.max_message_bytes = 250;              // so that some commits come in parts
   std::vector<std::string> names(ids.size());  // empty: not there
   std::vector<std::vector<int32_t>> epochs(ids.size());
   std::vector<std::unique_ptr<FilteredSink>> sinks;
@@ -626,6 +759,7 @@ TEST_F(FilteredStreamTest, ManyFiltersOverARandomHistory) {
     TakeAll(*sinks[i], subscriptions[i]);
     EXPECT_EQ(sinks[i]->position.offset(), history.end().offset.value()) << i;
     EXPECT_GT(sinks[i]->commits, 10) << i;
+    EXPECT_GT(sinks[i]->commits_in_parts, 0) << i;
     ExpectTrueEverywhere(*sinks[i]);
   }
 }

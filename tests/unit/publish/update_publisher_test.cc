@@ -210,6 +210,7 @@ TEST_F(UpdatePublisherTest, ResetsWhenTheLogKnowsNoSuchPlace) {
   EXPECT_EQ(log.reads, 1);
   EXPECT_TRUE(sink.hello.snapshot_follows());
   EXPECT_EQ(sink.Count(Case::kReset), 1);
+  EXPECT_EQ(sink.reset.reason(), v1::Reset::REASON_COMPACTED);
   EXPECT_EQ(*sink.position, history.end().offset);
 }
 
@@ -225,6 +226,7 @@ TEST_F(UpdatePublisherTest, ResetsWithoutASecondHelloWhenTheLogIsLostMeanwhile) 
   TakeAll(sink, id);
   EXPECT_EQ(sink.Count(Case::kHello), 1);
   EXPECT_EQ(sink.Count(Case::kReset), 1);
+  EXPECT_EQ(sink.reset.reason(), v1::Reset::REASON_COMPACTED);
   EXPECT_EQ(*sink.position, history.end().offset);
 }
 
@@ -358,6 +360,7 @@ TEST_F(UpdatePublisherTest, RefusesBadRequestsByName) {
       {[](auto& r) { r.set_subscriber_id(std::string(257, 'x')); }, ErrorReason::kInvalidRequest},
       {[](auto& r) { r.set_broker_id(-1); }, ErrorReason::kInvalidRequest},
       {[](auto& r) { r.set_broker_epoch(-1); }, ErrorReason::kInvalidRequest},
+      {[](auto& r) { r.set_source(static_cast<v1::Source>(9)); }, ErrorReason::kInvalidRequest},
       {[&](auto& r) { resume(r, -1, 0, kGeneration); }, ErrorReason::kInvalidRequest},
       {[&](auto& r) { resume(r, kMinOffset, 0, kGeneration); }, ErrorReason::kInvalidRequest},
       {[&](auto& r) { resume(r, 1, -1, kGeneration); }, ErrorReason::kInvalidRequest},
