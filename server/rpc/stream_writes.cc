@@ -31,9 +31,8 @@ void StreamWrites::OnEnd(Writer& writer, bool ok) {
   ended_.push_back({&writer, ok});
   if (ended_.size() == 1) {
     // Under the lock: who adds to what gathers may rely on the task being posted.
-    const bool posted = publisher_.Post([this](Now now, publish::UpdatePublisher& publisher) {
-      TellPublisher(now, publisher);
-    });
+    const bool posted = publisher_.Post(
+        [this](Now now, publish::UpdatePublisher& publisher) { TellPublisher(now, publisher); });
     KVORUM_CHECK(posted, "the publish loop was stopped before the stream service was idle");
   }
   if (is_burst_) {

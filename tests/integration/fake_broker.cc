@@ -40,6 +40,16 @@ client::Result<v1::HeartbeatResponse> FakeBroker::Heartbeat(int64_t applied_offs
   return client_->Heartbeat(request);
 }
 
+bool FakeBroker::Reject(int64_t offset, const std::string& why) {
+  v1::AcknowledgeMetadataRequest request;
+  request.set_broker_id(id_);
+  request.set_broker_epoch(epoch_);
+  request.set_applied_offset(offset);
+  request.mutable_rejected()->set_offset(offset);
+  request.mutable_rejected()->set_message(why);
+  return client_->AcknowledgeMetadata(request).ok();
+}
+
 bool FakeBroker::BecomeUnfenced() {
   int64_t applied = epoch_ + 1;
   return Eventually([&] {

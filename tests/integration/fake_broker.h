@@ -21,6 +21,8 @@ class FakeBroker {
   bool Register() { return TryRegister(kPatience).ok(); }
   client::Result<v1::RegisterBrokerResponse> TryRegister(milliseconds timeout);
   client::Result<v1::HeartbeatResponse> Heartbeat(int64_t applied_offset);
+  // Says that it cannot apply the record at `offset`.
+  bool Reject(int64_t offset, const std::string& why);
   // Heartbeats as one that has applied all there is, until it is unfenced.
   bool BecomeUnfenced();
 

@@ -47,6 +47,7 @@ void StreamChecker::OnUpdate(const v1::MetadataUpdate& update) {
       return OnHello(update.hello());
     case v1::MetadataUpdate::kReset:
       ++resets_;
+      last_reset_ = update.reset().reason();
       in_snapshot_ = true;
       may_go_back_ = true;
       pending_.clear();
@@ -64,13 +65,14 @@ void StreamChecker::OnUpdate(const v1::MetadataUpdate& update) {
       return OnCommit(update.commit());
     case v1::MetadataUpdate::kBookmark:
       ++bookmarks_;
+      last_bookmark_ = update.bookmark();
       if (!position_.has_value() || update.bookmark().position().offset() != position_->offset()) {
         Problem(fmt::format("bookmark at {}, not where the stream is",
                             Text(update.bookmark().position())));
       }
       return;
     case v1::MetadataUpdate::kGoAway:
-      told_to_go_ = true;
+      go_away_hint_ = update.go_away().hint();
       return;
     case v1::MetadataUpdate::UPDATE_NOT_SET:
       return Problem("an update of no kind");
@@ -172,8 +174,9 @@ void StreamChecker::Apply(const v1::MetadataRecord& record, int64_t offset) {
   }
 }
 
-StreamReader::StreamReader(std::string endpoint, std::optional<v1::Position> resume_from)
-    : endpoint_(std::move(endpoint)), resume_from_(std::move(resume_from)) {
+StreamReader::StreamReader(std::string endpoint, std::optional<v1::Position> resume_from,
+                           v1::Source source)
+    : endpoint_(std::move(endpoint)), source_(source), resume_from_(std::move(resume_from)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -217,6 +220,7 @@ void StreamReader::ReadOnce(v1::MetadataStreamService::Stub& stub) {
   grpc::ClientContext context;
   v1::SubscribeRequest request;
   request.set_subscriber_id("stream reader");
+  request.set_source(source_);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) {

@@ -33,7 +33,12 @@ class StreamChecker {
   int64_t snapshots() const { return snapshots_; }
   int64_t bookmarks() const { return bookmarks_; }
   int64_t resets() const { return resets_; }
-  bool told_to_go() const { return told_to_go_; }
+  // Why the last Reset came.
+  v1::Reset::Reason last_reset() const { return last_reset_; }
+  const std::optional<v1::Bookmark>& last_bookmark() const { return last_bookmark_; }
+  bool told_to_go() const { return go_away_hint_.has_value(); }
+  // Where the last GoAway sends to.
+  std::string go_away_hint() const { return go_away_hint_.value_or(""); }
 
  private:
   void OnHello(const v1::Hello& hello);
@@ -60,7 +65,9 @@ class StreamChecker {
   int64_t snapshots_ = 0;
   int64_t bookmarks_ = 0;
   int64_t resets_ = 0;
-  bool told_to_go_ = false;
+  v1::Reset::Reason last_reset_ = v1::Reset::REASON_UNSPECIFIED;
+  std::optional<v1::Bookmark> last_bookmark_;
+  std::optional<std::string> go_away_hint_;
 };
 
 // A raw subscriber of one node: comes back to the same node, from where it was, for as long as it
@@ -68,7 +75,8 @@ class StreamChecker {
 class StreamReader {
  public:
   explicit StreamReader(std::string endpoint,
-                        std::optional<v1::Position> resume_from = std::nullopt);
+                        std::optional<v1::Position> resume_from = std::nullopt,
+                        v1::Source source = v1::SOURCE_LOCAL);
   ~StreamReader();
   StreamReader(const StreamReader&) = delete;
   StreamReader& operator=(const StreamReader&) = delete;
@@ -86,6 +94,7 @@ class StreamReader {
   void ReadOnce(v1::MetadataStreamService::Stub& stub);
 
   const std::string endpoint_;
+  const v1::Source source_;
   mutable std::mutex mutex_;  // guards all below but the thread
   std::condition_variable stop_;
   bool stopping_ = false;

@@ -18,6 +18,7 @@
 namespace kvorum::testing {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::IsEmpty;
 
 std::shared_ptr<client::Endpoints> EndpointsOf(const std::string& text) {
@@ -249,16 +250,111 @@ TEST(SubscriptionTest, ALargeCommitIsDeliveredInPartsAndSeenWhole) {
 }
 
 TEST(SubscriptionTest, AnOrderlyStopSendsSubscribersElsewhere) {
-  Cluster cluster(QuietOptions());
+  Cluster cluster;
   cluster.StartAll();
-  ASSERT_GE(cluster.WaitForLeader(), 0);
+  const int leader = cluster.WaitForLeader();
+  ASSERT_GE(leader, 0);
   const auto client = cluster.MakeClient();
   ASSERT_TRUE(client->PutEntry(MakePut("a", "1")).ok());
-  const StreamReader reader(cluster.endpoint(0));
-  ASSERT_TRUE(reader.AwaitOffset(CommittedEnd(*client)));
-  EXPECT_EQ(cluster.Stop(0), 0);
-  EXPECT_TRUE(reader.Snapshot().told_to_go());
-  EXPECT_THAT(reader.Snapshot().problems(), IsEmpty());
+  const int follower = (leader + 1) % cluster.size();
+  client::MetadataCache cache;
+  client::MetadataWatcherOptions options;
+  options.first_endpoint = cluster.endpoint(follower);
+  client::MetadataWatcher watcher(EndpointsOf(cluster.endpoints()), options, cache);
+  watcher.Start();
+  const StreamReader of_follower(cluster.endpoint(follower));
+  const StreamReader of_leader(cluster.endpoint(leader));
+  const int64_t end = CommittedEnd(*client);
+  ASSERT_TRUE(of_follower.AwaitOffset(end));
+  ASSERT_TRUE(of_leader.AwaitOffset(end));
+  ASSERT_TRUE(Eventually([&] { return cache.position().offset() >= end; }));
+
+  EXPECT_EQ(cluster.Stop(follower), 0);
+  EXPECT_TRUE(of_follower.Snapshot().told_to_go());
+  EXPECT_EQ(of_follower.Snapshot().go_away_hint(), cluster.endpoint(leader));
+  EXPECT_THAT(of_follower.Snapshot().problems(), IsEmpty());
+  ASSERT_TRUE(client->PutEntry(MakePut("b", "2")).ok());
+  const int64_t later = CommittedEnd(*client);
+  EXPECT_TRUE(Eventually([&] { return cache.position().offset() >= later; }));
+  EXPECT_EQ(watcher.status().endpoint, cluster.endpoint(leader)) << "it went where it was sent";
+  watcher.Stop();
+  EXPECT_EQ(watcher.status().counters.snapshots, 1);
+  EXPECT_EQ(watcher.status().stream_count, 2);
+
+  cluster.Start(follower);
+  ASSERT_TRUE(Eventually([&] {
+    const auto answer = cluster.Describe(follower);
+    return answer.has_value() && answer->header().applied().offset() >= later;
+  }));
+  EXPECT_EQ(cluster.Stop(leader), 0);
+  EXPECT_TRUE(of_leader.Snapshot().told_to_go());
+  EXPECT_NE(of_leader.Snapshot().go_away_hint(), cluster.endpoint(leader)) << "not to itself";
+  EXPECT_THAT(of_leader.Snapshot().problems(), IsEmpty());
+}
+
+TEST(SubscriptionTest, AStreamOfTheLeaderEndsWithItsLeadership) {
+  Cluster cluster(QuietOptions());
+  cluster.StartAll();
+  const int leader = cluster.WaitForLeader();
+  ASSERT_GE(leader, 0);
+  const auto client = cluster.MakeClient();
+  ASSERT_TRUE(client->PutEntry(MakePut("a", "1")).ok());
+  const StreamReader of_leader(cluster.endpoint(leader), std::nullopt, v1::SOURCE_LEADER);
+  const StreamReader of_any(cluster.endpoint(leader));
+  ASSERT_TRUE(of_leader.AwaitOffset(CommittedEnd(*client)));
+  ASSERT_TRUE(of_any.AwaitOffset(CommittedEnd(*client)));
+  const int next = (leader + 1) % cluster.size();
+  const CommandResult moved =
+      RunCommand({Cluster::BinaryPath("kvorumctl"), "--endpoints", cluster.endpoints(), "quorum",
+                  "transfer-leadership", "--node-id", fmt::format("{}", next + 1)});
+  ASSERT_EQ(moved.exit_code, 0) << moved.output;
+  EXPECT_TRUE(Eventually([&] { return of_leader.Snapshot().told_to_go(); }));
+  EXPECT_THAT(of_leader.Snapshot().go_away_hint(), AnyOf("", cluster.endpoint(next)))
+      << "the new one, if it is known by then";
+  EXPECT_THAT(of_leader.Snapshot().problems(), IsEmpty());
+  ASSERT_TRUE(PutUntilAcknowledged(*client, "b", "2").ok());
+  EXPECT_TRUE(of_any.AwaitOffset(CommittedEnd(*client)));
+  EXPECT_EQ(of_any.streams(), 1) << "this one does not mind";
+}
+
+TEST(SubscriptionTest, AFollowerThatIsBehindASubscriberSendsItToTheLeader) {
+  Cluster cluster(QuietOptions());
+  cluster.StartAll();
+  const int leader = cluster.WaitForLeader();
+  ASSERT_GE(leader, 0);
+  const auto client = cluster.MakeClient();
+  ASSERT_TRUE(client->PutEntry(MakePut("a", "1")).ok());
+  ASSERT_TRUE(AwaitConvergence(cluster).has_value());
+  const auto answer = client->ListBrokers({});
+  ASSERT_TRUE(answer.ok());
+  v1::Position ahead = answer->header().applied();
+  ahead.set_offset(ahead.offset() + 1000);
+  const StreamReader lost(cluster.endpoint((leader + 1) % cluster.size()), ahead);
+  ASSERT_TRUE(Eventually([&] { return lost.Snapshot().told_to_go(); }));
+  EXPECT_EQ(lost.Snapshot().go_away_hint(), cluster.endpoint(leader));
+  EXPECT_EQ(lost.Snapshot().snapshots(), 0) << "it is never sent back";
+}
+
+TEST(SubscriptionTest, BookmarksTellWhoLeadsAndHowFarTheLogIsCommitted) {
+  ClusterOptions options = QuietOptions();
+  options.run_flags.insert(options.run_flags.end(), {"--stream-bookmark-interval-ms", "100"});
+  Cluster cluster(options);
+  cluster.StartAll();
+  const int leader = cluster.WaitForLeader();
+  ASSERT_GE(leader, 0);
+  const auto client = cluster.MakeClient();
+  ASSERT_TRUE(client->PutEntry(MakePut("a", "1")).ok());
+  const auto state = AwaitConvergence(cluster);
+  ASSERT_TRUE(state.has_value());
+  for (int i = 0; i < cluster.size(); ++i) {
+    const StreamReader reader(cluster.endpoint(i));
+    ASSERT_TRUE(Eventually([&] { return reader.Snapshot().last_bookmark().has_value(); }));
+    const v1::Bookmark bookmark = *reader.Snapshot().last_bookmark();
+    EXPECT_EQ(bookmark.leader_id(), leader + 1) << "node " << i + 1;
+    EXPECT_EQ(bookmark.leader_epoch(), state->leader_epoch) << "node " << i + 1;
+    EXPECT_EQ(bookmark.high_watermark(), state->applied) << "node " << i + 1;
+    EXPECT_EQ(bookmark.position().offset(), state->applied) << "node " << i + 1;
+  }
 }
 
 }  // namespace
