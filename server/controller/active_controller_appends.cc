@@ -107,7 +107,9 @@ void ActiveController::SetFenced(Now now, BrokerId broker, bool fenced) {
     Fence(now, broker);
   } else {
     AppendIfAny(now, UnfenceBroker(*latest_, broker));
-    unfencing_[broker] = log_.log_end_offset();
+    if (!KVORUM_MUTANT(UnfencingUnseen)) {
+      unfencing_[broker] = log_.log_end_offset();
+    }
   }
   sessions_.ClearUnfenceTarget(broker);
   sessions_.ClearControlledShutdownOffset(broker);

@@ -106,7 +106,7 @@ void DrawSubscribers(SimOptions& options) {
 // Hand-overs that last longer than a session: whom the leader refuses meanwhile is not silent.
 void DrawHandOvers(SimOptions& options) {
   Random random(options.seed ^ 0x6b766f72756d0004ULL);
-  if (!random.OneIn(1, 12)) {
+  if (!random.OneIn(1, 6)) {
     return;
   }
   options.hesitant_successors = true;

@@ -79,7 +79,7 @@ void QuorumOperator::Next() {
     }
   }
   const uint64_t kind = random_.Below(12);
-  if (world_.options.hesitant_successors && random_.OneIn(1, 2)) {
+  if (world_.options.hesitant_successors && random_.OneIn(3, 4)) {
     HandOver(DrawVoter().key.node_id);
   } else if (kind < 4 && !observers.empty()) {
     Add(*observers[random_.Below(observers.size())]);
