@@ -57,7 +57,7 @@ std::string WhyNotPlaced(const Broker& broker, const Placement& placement) {
   }
   return fmt::format(
       "its turn did not come: {} partitions of {} replicas, striped over {} unfenced "
-      "brokers from a random start",
+      "brokers",
       placement.partition_count, placement.replication_factor, placement.unfenced_count);
 }
 

@@ -108,7 +108,7 @@ absl::StatusOr<std::vector<BrokerList>> PlanPartitions(const CommandContext& con
                                  "the default",
                                  topic.name(), topic.replication_factor()));
   }
-  PlacementSpec spec{std::max(topic.partition_count(), 1), topic.replication_factor()};
+  PlacementSpec spec{std::max(topic.partition_count(), 1), topic.replication_factor(), nullptr};
   if (spec.replication_factor <= 0) {
     int32_t unfenced = 0;
     for (const auto& [id, broker] : brokers.brokers) {
@@ -219,7 +219,7 @@ absl::StatusOr<std::vector<BrokerList>> PlanGrowth(const CommandContext& context
                                  item.name(), topic.partition_count(), item.new_partition_count()));
   }
   const int32_t growth = item.new_partition_count() - topic.partition_count();
-  const PlacementSpec spec{growth, topic.replication_factor()};
+  const PlacementSpec spec{growth, topic.replication_factor(), &topic.partitions};
   if (item.assignments().empty()) {
     return PlaceReplicas(spec, context.image.brokers(), context.random);
   }

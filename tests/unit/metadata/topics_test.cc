@@ -1,5 +1,6 @@
 // Deletion, growth and reading of topics.
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -84,6 +85,78 @@ TEST_F(TopicsTest, GrowthKeepsTheReplicationFactorAndStartsAtEpochZero) {
   EXPECT_EQ(world_.topic("t").partition_count(), 5);
   EXPECT_EQ(world_.partition("t", 4).replicas.size(), 2u);
   EXPECT_EQ(world_.partition("t", 4).leader_epoch, 0);
+}
+
+TEST_F(TopicsTest, NewPartitionsAreInSyncAsPlaced) {
+  world_.Fence(3);
+  ASSERT_THAT(GrowStatus(Grow("t", 5)), ItemIsOk());
+  for (int32_t index = 2; index < 5; ++index) {
+    const Partition partition = world_.partition("t", index);
+    EXPECT_EQ(partition.partition_epoch, 0);
+    EXPECT_EQ(partition.leader_epoch, 0);
+    EXPECT_EQ(partition.isr, partition.replicas);
+    EXPECT_EQ(partition.leader, partition.replicas.front());
+  }
+  v1::CreatePartitionsRequest by_hand = Grow("t", 6);
+  by_hand.mutable_topics(0)->add_assignments()->set_partition_index(5);
+  for (const int32_t id : {3, 1}) {
+    by_hand.mutable_topics(0)->mutable_assignments(0)->add_replicas(id);
+  }
+  ASSERT_THAT(GrowStatus(by_hand), ItemIsOk());
+  EXPECT_THAT(Ids(world_.partition("t", 5).isr), ElementsAre(1)) << "3 is fenced";
+  EXPECT_EQ(world_.partition("t", 5).leader, BrokerId{1});
+}
+
+// KIP-195.
+TEST_F(TopicsTest, GrowthTakesTheReplicationFactorOfPartitionZero) {
+  const auto shrink = [this](int32_t index) {
+    v1::AlterPartitionReassignmentsRequest move;
+    v1::AlterPartitionReassignmentsRequest::Item& item = *move.add_partitions();
+    item.mutable_topic()->set_name("t");
+    item.set_partition_index(index);
+    item.add_replicas(2);
+    ASSERT_TRUE(world_.Run(move).ok());
+    ASSERT_EQ(world_.partition("t", index).replicas.size(), 1u);
+  };
+  shrink(1);
+  ASSERT_THAT(GrowStatus(Grow("t", 3)), ItemIsOk());
+  EXPECT_EQ(world_.partition("t", 2).replicas.size(), 2u) << "1 counts for nothing";
+  shrink(0);
+  ASSERT_THAT(GrowStatus(Grow("t", 4)), ItemIsOk());
+  EXPECT_EQ(world_.partition("t", 3).replicas.size(), 1u) << "2 and 3 count for nothing";
+  v1::CreatePartitionsRequest by_hand = Grow("t", 5);
+  v1::ReplicaAssignment& assignment = *by_hand.mutable_topics(0)->add_assignments();
+  assignment.set_partition_index(4);
+  assignment.add_replicas(3);
+  assignment.add_replicas(1);
+  EXPECT_THAT(GrowStatus(by_hand), ItemHasReason(ErrorReason::kInvalidReplicaAssignment));
+  assignment.mutable_replicas()->RemoveLast();
+  EXPECT_THAT(GrowStatus(by_hand), ItemIsOk());
+}
+
+// One by one, each broker leads before one leads twice, as if they had been made together.
+TEST_F(TopicsTest, GrowthGoesOnWhereThePlacementLeftOff) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    for (const std::vector<std::string>& racks :
+         {std::vector<std::string>{}, std::vector<std::string>{"a", "b"},
+          std::vector<std::string>{"a", "b", "c"}}) {
+      for (const int32_t replication_factor : {1, 3}) {
+        world_ = World(seed);
+        world_.AddBrokers({1, 2, 3, 4, 5, 6}, racks);
+        v1::CreateTopicsRequest create;
+        create.add_topics()->set_name("g");
+        create.mutable_topics(0)->set_partition_count(1);
+        create.mutable_topics(0)->set_replication_factor(replication_factor);
+        ASSERT_TRUE(world_.Run(create).ok());
+        std::set<BrokerId> leaders = {world_.partition("g", 0).leader};
+        for (int32_t count = 2; count <= 6; ++count) {
+          ASSERT_THAT(GrowStatus(Grow("g", count)), ItemIsOk());
+          leaders.insert(world_.partition("g", count - 1).leader);
+        }
+        EXPECT_EQ(leaders.size(), 6u) << racks.size() << " racks, factor " << replication_factor;
+      }
+    }
+  }
 }
 
 TEST_F(TopicsTest, PartitionsCanOnlyBeAdded) {
