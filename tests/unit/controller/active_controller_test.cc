@@ -131,6 +131,28 @@ TEST_F(ActiveControllerTest, AppendsNothingWhenOnlyValidating) {
   EXPECT_EQ(committed->entries().Find("a"), nullptr);
 }
 
+TEST_F(ActiveControllerTest, TellsWhereATopicWouldBePlacedAndWritesNothing) {
+  Activate();
+  RegisterUnfenced(1);
+  RegisterUnfenced(2);
+  const size_t before = log.batches.size();
+  v1::CreateTopicsRequest request;
+  v1::NewTopic& topic = *request.add_topics();
+  topic.set_name("t");
+  topic.set_partition_count(3);
+  topic.set_replication_factor(2);
+  request.mutable_options()->set_validate_only(true);
+  const CommandHeard heard = Submit(request);
+  ASSERT_TRUE(heard->is_ok()) << heard->status();
+  const auto& result = std::get<v1::CreateTopicsResponse>(**heard->reply).results(0);
+  EXPECT_EQ(result.status().code(), 0);
+  ASSERT_EQ(result.assignments_size(), 3);
+  EXPECT_EQ(result.assignments(2).partition_index(), 2);
+  EXPECT_EQ(result.assignments(2).replicas_size(), 2);
+  EXPECT_EQ(log.batches.size(), before);
+  EXPECT_EQ(controller().latest()->topics().Find("t"), nullptr);
+}
+
 TEST_F(ActiveControllerTest, AnswersANoOpOnlyWhenWhatItSawIsCommitted) {
   Activate();
   Submit(Registration(1));

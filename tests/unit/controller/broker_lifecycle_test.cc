@@ -50,6 +50,8 @@ class BrokerLifecycleTest : public ControllerFixture {
     const CommandHeard heard = Submit(request);
     CommitAll();
     ASSERT_TRUE(heard->is_ok()) << heard->status();
+    const auto& item = std::get<v1::CreateTopicsResponse>(**heard->reply).results(0).status();
+    ASSERT_EQ(item.code(), 0) << item.message();
   }
 
   v1::HeartbeatResponse Goodbye(int32_t id, int64_t epoch) {
@@ -156,6 +158,61 @@ TEST_F(BrokerLifecycleTest, ASilentBrokerInControlledShutdownIsFenced) {
   }
   EXPECT_TRUE(IsFenced(1));
   EXPECT_FALSE(IsFenced(2));
+}
+
+TEST_F(BrokerLifecycleTest, AFencingEndsAControlledShutdownAndTheNextOneWaitsAnew) {
+  Activate();
+  const int64_t first = RegisterUnfenced(1);
+  const int64_t second = RegisterUnfenced(2);
+  Register(3);  // stays fenced
+  CreateTopic({{1, 2}, {1, 3}});
+  ASSERT_TRUE(Goodbye(1, first).in_controlled_shutdown());
+  const Offset moved = log.log_end_offset();
+  for (int i = 0; i < 12; ++i) {
+    RunTimersFor(seconds(1));
+    Beat(2, second, moved);
+    CommitAll();
+  }
+  ASSERT_TRUE(IsFenced(1));
+  Beat(1, first, log.log_end_offset());
+  CommitAll();
+  ASSERT_FALSE(IsFenced(1));
+  ASSERT_EQ(Now(1).leader, BrokerId(1));
+  Beat(2, second, moved);
+  EXPECT_TRUE(Goodbye(1, first).in_controlled_shutdown());
+  EXPECT_FALSE(Goodbye(1, first).should_shutdown()) << "what 2 applied was for the one before";
+  Beat(2, second, log.log_end_offset());
+  EXPECT_TRUE(Goodbye(1, first).should_shutdown());
+}
+
+TEST_F(BrokerLifecycleTest, ALeavingBrokerWaitsForActiveBrokersOnly) {
+  Activate();
+  const int64_t first = RegisterUnfenced(1);
+  const int64_t second = RegisterUnfenced(2);
+  const int64_t third = RegisterUnfenced(3);
+  v1::HeartbeatRequest leaves = Heartbeat(3, third, Offset(1));
+  leaves.set_want_fence(true);
+  Report(leaves);
+  CommitAll();
+  ASSERT_TRUE(IsFenced(3));
+  CreateTopic({{1, 2}});
+  ASSERT_TRUE(Goodbye(1, first).in_controlled_shutdown());
+  EXPECT_FALSE(Goodbye(1, first).should_shutdown()) << "2 has not applied it";
+  Beat(2, second, log.log_end_offset());
+  EXPECT_TRUE(Goodbye(1, first).should_shutdown()) << "3 is fenced";
+}
+
+TEST_F(BrokerLifecycleTest, BrokersThatLeaveTogetherDoNotWaitForEachOther) {
+  Activate();
+  const int64_t first = RegisterUnfenced(1);
+  const int64_t second = RegisterUnfenced(2);
+  const int64_t third = RegisterUnfenced(3);
+  CreateTopic({{1, 2}, {3, 2}});
+  ASSERT_TRUE(Goodbye(3, third).in_controlled_shutdown());
+  ASSERT_TRUE(Goodbye(1, first).in_controlled_shutdown());
+  EXPECT_FALSE(Goodbye(1, first).should_shutdown()) << "2 has not applied it";
+  Beat(2, second, log.log_end_offset());
+  EXPECT_TRUE(Goodbye(1, first).should_shutdown());
 }
 
 TEST_F(BrokerLifecycleTest, OfflineLogDirectoriesAreNotedAndAllOfThemFence) {

@@ -78,6 +78,20 @@ TEST_F(BrokerSessionsTest, FixesTheUnfenceTargetOncePerSession) {
   EXPECT_EQ(sessions.EpochOf(kTwo), std::nullopt);
 }
 
+TEST_F(BrokerSessionsTest, FixesWhatALeavingBrokerWaitsForOnce) {
+  sessions.Touch(kOne, kEpoch, Offset(5));
+  EXPECT_EQ(sessions.ControlledShutdownOffset(kOne, Offset(40)), Offset(40));
+  sessions.Touch(kOne, kEpoch, Offset(6));
+  EXPECT_EQ(sessions.ControlledShutdownOffset(kOne, Offset(50)), Offset(40));
+  sessions.ClearControlledShutdownOffset(kOne);
+  EXPECT_EQ(sessions.ControlledShutdownOffset(kOne, Offset(60)), Offset(60));
+  sessions.Touch(kOne, BrokerEpoch(11), Offset(5));
+  EXPECT_EQ(sessions.ControlledShutdownOffset(kOne, Offset(70)), Offset(70))
+      << "another incarnation's";
+  sessions.ClearControlledShutdownOffset(kTwo);  // a stranger's
+  EXPECT_EQ(sessions.EpochOf(kTwo), std::nullopt);
+}
+
 TEST_F(BrokerSessionsTest, ForgetsWhatIsRemoved) {
   sessions.Touch(kOne, kEpoch, Offset(5));
   sessions.SetRejection(kOne, Offset(3), "offset 3: no");

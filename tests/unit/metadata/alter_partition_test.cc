@@ -148,6 +148,55 @@ TEST_F(AlterPartitionTest, Step10ARecoveringLeaderIsAloneAndARecoveredOneStaysSo
   EXPECT_THAT(StatusOf(request), ItemHasReason(ErrorReason::kInvalidRequest));
 }
 
+// KIP-704.
+TEST_F(AlterPartitionTest, Step10AnUncleanLeaderRecoversAloneAndSaysWhenItHas) {
+  for (const int32_t id : {1, 3, 2}) {
+    world_.Fence(id);
+  }
+  world_.Unfence(1);
+  v1::ElectLeadersRequest elect;
+  elect.set_election_type(v1::ELECTION_TYPE_UNCLEAN);
+  elect.add_topics()->mutable_topic()->set_name("t");
+  ASSERT_TRUE(world_.Run(elect).ok());
+  ASSERT_EQ(world_.partition("t", 0).leader, BrokerId{1});
+  ASSERT_EQ(world_.partition("t", 0).leader_recovery_state, v1::LEADER_RECOVERY_STATE_RECOVERING);
+  world_.Unfence(3);
+  v1::AlterPartitionRequest request = Alter({1, 3});
+  ItemOf(request).set_leader_recovery_state(v1::LEADER_RECOVERY_STATE_RECOVERING);
+  EXPECT_THAT(StatusOf(request), ItemHasReason(ErrorReason::kInvalidRequest));
+
+  request = Alter({1});
+  ItemOf(request).set_leader_recovery_state(v1::LEADER_RECOVERY_STATE_RECOVERING);
+  const auto still = world_.Plan(request);
+  EXPECT_TRUE(still->records.empty());
+  EXPECT_THAT(still->response.results(0).status(), ItemIsOk());
+  EXPECT_EQ(still->response.results(0).partition().leader_recovery_state(),
+            v1::LEADER_RECOVERY_STATE_RECOVERING);
+
+  const Partition before = world_.partition("t", 0);
+  const auto response = world_.Run(Alter({1}));
+  EXPECT_THAT(response->results(0).status(), ItemIsOk());
+  const v1::PartitionInfo& after = response->results(0).partition();
+  EXPECT_EQ(after.leader_recovery_state(), v1::LEADER_RECOVERY_STATE_RECOVERED);
+  EXPECT_EQ(after.leader(), 1);
+  EXPECT_EQ(after.leader_epoch(), before.leader_epoch);
+  EXPECT_EQ(after.partition_epoch(), before.partition_epoch + 1);
+  EXPECT_THAT(after.isr(), ElementsAre(1));
+  EXPECT_EQ(world_.partition("t", 0).leader_recovery_state, v1::LEADER_RECOVERY_STATE_RECOVERED);
+}
+
+TEST_F(AlterPartitionTest, Steps9And10ComeBeforeStep11) {
+  EXPECT_THAT(StatusOf(Alter({1, 9})), ItemHasReason(ErrorReason::kInvalidRequest))
+      << "no replica, and not registered";
+  world_.Fence(3);
+  EXPECT_THAT(StatusOf(Alter({2, 3})), ItemHasReason(ErrorReason::kInvalidRequest))
+      << "without the leader, and fenced";
+  v1::AlterPartitionRequest request = Alter({1, 3});
+  ItemOf(request).set_leader_recovery_state(v1::LEADER_RECOVERY_STATE_RECOVERING);
+  EXPECT_THAT(StatusOf(request), ItemHasReason(ErrorReason::kInvalidRequest))
+      << "recovering with two, and fenced";
+}
+
 TEST_F(AlterPartitionTest, Step11MembersAreRegisteredUnfencedAndOfTheirEpoch) {
   world_.Fence(3);
   EXPECT_THAT(StatusOf(Alter({1, 2, 3})), ItemHasReason(ErrorReason::kIneligibleReplica));

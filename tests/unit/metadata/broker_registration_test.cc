@@ -74,6 +74,46 @@ TEST(RegistrationTest, RefusesBadLogDirectories) {
   expect_invalid(request);
 }
 
+// consensus.md §6.3: the session before the directories before the features. The mere form of a
+// request comes before all of them.
+TEST(RegistrationTest, ChecksTheSessionThenTheDirectoriesThenTheFeatures) {
+  World world;
+  world.Apply(BootstrapRecords(kMaxMetadataLevel));
+  ASSERT_TRUE(world.Run(world.Registration(1)).ok());
+  v1::RegisterBrokerRequest other = world.Registration(2);
+  other.add_log_dirs(Dir('a'));
+  ASSERT_TRUE(world.Run(other).ok());
+  v1::MetadataRecord finalized;
+  finalized.mutable_feature_level()->set_name("group.version");
+  finalized.mutable_feature_level()->set_level(1);
+  world.Apply({finalized});
+
+  v1::RegisterBrokerRequest request = world.Registration(1);  // another incarnation
+  request.add_log_dirs(Dir('a'));
+  world.liveness().live.insert(BrokerId{1});
+  EXPECT_THAT(world.Run(request), HasReason(ErrorReason::kDuplicateBrokerRegistration));
+  world.liveness().live.clear();
+  EXPECT_THAT(world.Run(request), HasReason(ErrorReason::kInvalidRegistration));
+  request.set_log_dirs(0, Dir('b'));
+  EXPECT_THAT(world.Run(request), HasReason(ErrorReason::kUnsupportedVersion));
+  v1::SupportedFeature& feature = *request.add_features();
+  feature.set_name("group.version");
+  feature.set_max_level(1);
+  EXPECT_TRUE(world.Run(request).ok());
+}
+
+// A broker need not tell its directories, nor that it can follow the log's language.
+TEST(RegistrationTest, DirectoriesAndTheMetadataLevelMayBeLeftOut) {
+  World world;
+  world.Apply(BootstrapRecords(kMaxMetadataLevel));
+  const v1::RegisterBrokerRequest request = world.Registration(1);
+  ASSERT_TRUE(request.log_dirs().empty());
+  ASSERT_TRUE(request.features().empty());
+  EXPECT_TRUE(world.Run(request).ok());
+  world.Unfence(1);
+  EXPECT_TRUE(world.image().brokers().IsActive(BrokerId{1}));
+}
+
 TEST(RegistrationTest, WhoKnowsTheEpochBeforeTakesOverAtOnceAndCleanly) {
   World world;
   world.AddBrokers({1, 2});

@@ -179,6 +179,22 @@ TEST(UnregisterBrokerTest, ChangesPartitionsFirst) {
   EXPECT_EQ(world.partition("t", 0).leader, BrokerId{2});
 }
 
+TEST(UnregisterBrokerTest, ItIsNeitherInSyncNorEligibleAnyMore) {
+  World world;
+  world.AddBrokers({1, 2});
+  world.AddTopic("t", {{1, 2}}, 2);
+  world.Fence(1);
+  ASSERT_THAT(Ids(world.partition("t", 0).elr), ElementsAre(1));
+  v1::UnregisterBrokerRequest request;
+  request.set_broker_id(1);
+  const auto plan = world.Plan(request);
+  ASSERT_EQ(plan->records.size(), 2u);
+  EXPECT_TRUE(plan->records.back().has_unregister_broker());
+  world.Apply(plan->records);
+  EXPECT_THAT(Ids(world.partition("t", 0).elr), testing::IsEmpty());
+  EXPECT_THAT(Ids(world.partition("t", 0).isr), ElementsAre(2));
+}
+
 TEST(UnregisterBrokerTest, RefusesAnUnknownBroker) {
   World world;
   v1::UnregisterBrokerRequest request;

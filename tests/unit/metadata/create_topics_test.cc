@@ -186,6 +186,32 @@ TEST_F(CreateTopicsTest, FencedBrokersOfAnAssignmentAreNotInSync) {
   EXPECT_EQ(world_.partition("a", 0).leader, BrokerId{1});
 }
 
+TEST_F(CreateTopicsTest, BrokersThatShutDownAreNotInSyncAndCannotLeadAlone) {
+  world_.Apply(BeginControlledShutdown(world_.image(), BrokerId{1}));
+  EXPECT_THAT(StatusOf({"a", -1, -1, {{1}}}),
+              ItemHasReason(ErrorReason::kInvalidReplicaAssignment));
+  EXPECT_THAT(StatusOf({"a", -1, -1, {{1, 2}}}), ItemIsOk());
+  EXPECT_THAT(Ids(world_.partition("a", 0).isr), ElementsAre(2));
+  EXPECT_EQ(world_.partition("a", 0).leader, BrokerId{2});
+}
+
+TEST_F(CreateTopicsTest, RecordsAreTheTopicThenItsPartitionsThenItsConfigs) {
+  world_.Apply(BootstrapRecords(kMaxMetadataLevel));
+  v1::CreateTopicsRequest request = Create({{"a", 2, 1, {}}, {"b", 1, 1, {}}});
+  v1::TopicConfig& config = *request.mutable_topics(0)->add_configs();
+  config.set_name("retention.ms");
+  config.set_value("1000");
+  const auto plan = world_.Plan(request);
+  ASSERT_EQ(plan->records.size(), 6u);
+  EXPECT_EQ(plan->records[0].topic().name(), "a");
+  EXPECT_EQ(plan->records[1].partition().partition_index(), 0);
+  EXPECT_TRUE(plan->records[2].has_partition());
+  EXPECT_EQ(plan->records[2].partition().partition_index(), 1);
+  EXPECT_EQ(plan->records[3].config().name(), "retention.ms");
+  EXPECT_EQ(plan->records[4].topic().name(), "b");
+  EXPECT_TRUE(plan->records[5].has_partition());
+}
+
 TEST_F(CreateTopicsTest, AssignmentsAndCountsExcludeEachOther) {
   EXPECT_THAT(StatusOf({"a", 1, -1, {{1}}}), ItemHasReason(ErrorReason::kInvalidRequest));
   EXPECT_THAT(StatusOf({"a", -1, 1, {{1}}}), ItemHasReason(ErrorReason::kInvalidRequest));

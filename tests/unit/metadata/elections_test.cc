@@ -155,6 +155,22 @@ TEST_F(ElectionsTest, WithNobodyEligibleTheLastKnownLeaderLeadsAndMustRecover) {
   EXPECT_EQ(Now().leader_recovery_state, v1::LEADER_RECOVERY_STATE_RECOVERED);
 }
 
+TEST_F(ElectionsTest, WhileSomebodyIsEligibleTheLastKnownLeaderDoesNotCount) {
+  Start(2);
+  for (const int32_t id : {3, 2, 1}) {
+    world_.Fence(id);
+  }
+  ASSERT_THAT(Ids(Now().elr), ElementsAre(1, 2));
+  world_.Restart(1, /*is_clean=*/false);
+  ASSERT_THAT(Ids(Now().elr), ElementsAre(2));
+  ASSERT_EQ(Now().last_known_leader, BrokerId{1});
+  world_.Unfence(1);
+  EXPECT_EQ(Now().leader, kNoLeader) << "2 has everything acknowledged";
+  world_.Unfence(2);
+  EXPECT_EQ(Now().leader, BrokerId{2});
+  EXPECT_EQ(Now().leader_recovery_state, v1::LEADER_RECOVERY_STATE_RECOVERED);
+}
+
 TEST_F(ElectionsTest, PreferredGivesTheFirstReplicaItsLeadershipBack) {
   Start(1);
   EXPECT_THAT(Elect(v1::ELECTION_TYPE_PREFERRED).status(),

@@ -226,6 +226,16 @@ TEST_F(FeaturesTest, ABrokerThatCannotWorkAtTheFinalizedLevelsIsNotRegistered) {
   EXPECT_TRUE(world_.Run(request).ok());
 }
 
+TEST_F(FeaturesTest, ABrokerThatIsBeyondAFinalizedLevelIsNotRegistered) {
+  AddBroker(1, 3);
+  ASSERT_THAT(Run(Update("group.version", 3)), ItemIsOk());
+  v1::RegisterBrokerRequest request = world_.Registration(2);
+  Support(request, "group.version", 4, 5);
+  EXPECT_THAT(world_.Run(request), HasReason(ErrorReason::kUnsupportedVersion));
+  request.mutable_features(0)->set_min_level(3);
+  EXPECT_TRUE(world_.Run(request).ok());
+}
+
 TEST_F(FeaturesTest, WhatABrokerSaysItSupportsMustBeSound) {
   std::vector<v1::RegisterBrokerRequest> bad(5, world_.Registration(1));
   Support(bad[0], "", 0, 1);

@@ -110,6 +110,15 @@ TEST_F(ReassignmentsTest, WhatNeedsNoCopyIsDoneAtOnce) {
   EXPECT_EQ(Now().partition_epoch, 2);
 }
 
+TEST_F(ReassignmentsTest, WhatIsRemovedComesBehindTheTargetByNumber) {
+  world_.AddTopic("u", {{3, 1, 2}});
+  v1::AlterPartitionReassignmentsRequest request = Move({4});
+  request.mutable_partitions(0)->mutable_topic()->set_name("u");
+  ASSERT_THAT(StatusOf(request), ItemIsOk());
+  EXPECT_THAT(Ids(world_.partition("u", 0).replicas), ElementsAre(4, 1, 2, 3));
+  EXPECT_THAT(Ids(world_.partition("u", 0).removing), ElementsAre(1, 2, 3));
+}
+
 TEST_F(ReassignmentsTest, NoEffectiveChangeWritesNothing) {
   const auto plan = world_.Plan(Move({1, 2, 3}));
   EXPECT_THAT(plan->response.results(0).status(), ItemIsOk());
@@ -147,6 +156,27 @@ TEST_F(ReassignmentsTest, CancellingThatWouldLoseDataIsRefused) {
   EXPECT_THAT(StatusOf(Move({1, 5})), ItemHasReason(ErrorReason::kInvalidReplicaAssignment))
       << "4 alone has everything";
   EXPECT_EQ(Reassigning(), 1);
+}
+
+TEST_F(ReassignmentsTest, CancellingWhileNobodyLeadsKeepsWhoIsEligible) {
+  ASSERT_THAT(StatusOf(Move({4, 5})), ItemIsOk());
+  world_.ReportIsr("t", 0, {1});
+  world_.Fence(1);
+  ASSERT_THAT(Ids(Now().elr), ElementsAre(1));
+  EXPECT_THAT(StatusOf(Cancel()), ItemIsOk());
+  EXPECT_THAT(Ids(Now().replicas), ElementsAre(1, 2, 3));
+  EXPECT_THAT(Ids(Now().elr), ElementsAre(1));
+  EXPECT_EQ(Now().leader, kNoLeader);
+
+  world_.Unfence(1);
+  ASSERT_THAT(StatusOf(Move({4, 5})), ItemIsOk());
+  world_.ReportIsr("t", 0, {1, 4});
+  world_.Fence(1);
+  world_.Fence(4);
+  ASSERT_THAT(Ids(Now().elr), ElementsAre(4));
+  EXPECT_THAT(StatusOf(Cancel()), ItemHasReason(ErrorReason::kInvalidReplicaAssignment))
+      << "4 alone has everything";
+  EXPECT_THAT(Ids(Now().elr), ElementsAre(4));
 }
 
 // consensus.md §6.6: only where the topic allows it.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "server/metadata/metadata_level.h"
 #include "tests/unit/node/test_cluster.h"
 
 namespace kvorum {
@@ -27,6 +28,22 @@ class QuorumTest : public testing::Test {
     LeaderNode().Execute(cluster.now);
     cluster.RunUntil([&] { return !put->is_waiting(); });
     ASSERT_TRUE(put->is_ok()) << put->status();
+  }
+  static v1::UpdateFeaturesRequest MetadataLevelUpdate() {
+    v1::UpdateFeaturesRequest request;
+    v1::UpdateFeaturesRequest::Item& item = *request.add_updates();
+    item.set_name(kMetadataVersionFeature);
+    item.set_level(kMaxMetadataLevel);
+    item.set_upgrade_type(v1::FEATURE_UPGRADE_TYPE_UPGRADE);
+    return request;
+  }
+  v1::ItemStatus RaiseMetadataLevel() {
+    const CommandAnswer raised = cluster.Submit(leader, MetadataLevelUpdate());
+    LeaderNode().Execute(cluster.now);
+    cluster.RunUntil([&] { return !raised->is_waiting(); });
+    EXPECT_TRUE(raised->is_ok()) << raised->status();
+    return raised->is_ok() ? raised->As<v1::UpdateFeaturesResponse>().results(0).status()
+                           : v1::ItemStatus();
   }
   // Deposes the leader with an event, without ending the turn.
   std::shared_ptr<int> Depose() {
@@ -277,6 +294,42 @@ TEST_F(QuorumTest, CountsAsRunningWhileAPeersFetchIsReadFromTheDisk) {
   EXPECT_EQ(answers, 1);
   EXPECT_GT(batches, 5u);
   EXPECT_TRUE(LeaderNode().is_shut_down());
+}
+
+// consensus.md §6.8: who never said what it supports may not be able to read what comes.
+TEST_F(QuorumTest, RaisesTheMetadataLevelOnlyWhenEveryVoterHasSaidThatItKnowsIt) {
+  cluster.Start(1);
+  cluster.Start(2);
+  leader = cluster.Elect();
+  EXPECT_EQ(RaiseMetadataLevel().reason(), "INVALID_UPDATE_VERSION") << "3 was never heard of";
+  cluster.Start(3);
+  leader = cluster.Elect();
+  cluster.RunFor(seconds(1));
+  EXPECT_EQ(RaiseMetadataLevel().reason(), "");
+  EXPECT_EQ(LeaderNode().committed_image()->features().metadata_level(), kMaxMetadataLevel);
+}
+
+TEST_F(QuorumTest, DoesNotRaiseTheMetadataLevelBeyondAVoterOfAnOlderRelease) {
+  Begin();
+  cluster.RunFor(seconds(1));
+  raft::FetchRequest fetch;
+  fetch.header = {.cluster_id = kTestCluster,
+                  .generation = kTestGeneration,
+                  .sender = TestVoter(follower).key,
+                  .receiver = TestVoter(leader).key,
+                  .client_endpoint = "",
+                  .min_metadata_level = 1,
+                  .max_metadata_level = 1};
+  LeaderNode().HandleRaftRequest(cluster.now, fetch, [](const raft::RaftResponse&) {});
+  // Nothing in between: the real one would say what it knows with its next request.
+  const CommandAnswer refused = cluster.Submit(leader, MetadataLevelUpdate());
+  cluster.RunUntil([&] { return !refused->is_waiting(); });
+  ASSERT_TRUE(refused->is_ok()) << refused->status();
+  EXPECT_EQ(refused->As<v1::UpdateFeaturesResponse>().results(0).status().reason(),
+            "INVALID_UPDATE_VERSION");
+  EXPECT_EQ(LeaderNode().committed_image()->features().metadata_level(), kMinMetadataLevel);
+  cluster.RunFor(seconds(1));
+  EXPECT_EQ(RaiseMetadataLevel().reason(), "") << "it was upgraded";
 }
 
 // --- what operators and clients see ---
