@@ -143,6 +143,20 @@ TEST_F(BrokerReportsTest, FencesABrokerThatAsksForIt) {
   EXPECT_EQ(Changes(), (Texts{"unfence 1", "fence 1"}));
 }
 
+// Kafka takes one that waited too long for a sign of life only.
+TEST_F(BrokerReportsTest, CarriesAHeartbeatOutThatComesLate) {
+  Activate();
+  const int64_t epoch = RegisterUnfenced(1);
+  Advance(seconds(20));  // its session is over, but nobody has looked
+  v1::HeartbeatRequest request = Heartbeat(1, epoch, log.log_end_offset());
+  request.set_want_fence(true);
+  const ReportHeard heard = Report(request);
+  CommitAll();
+  ASSERT_TRUE(heard->is_ok()) << heard->status();
+  EXPECT_TRUE(ResponseOf(heard).is_fenced());
+  EXPECT_TRUE(IsFenced(1));
+}
+
 TEST_F(BrokerReportsTest, LetsABrokerLeaveAndItsNextIncarnationComeAtOnce) {
   Activate();
   const int64_t epoch = RegisterUnfenced(1);

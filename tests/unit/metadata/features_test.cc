@@ -123,6 +123,12 @@ TEST_F(FeaturesTest, ABrokerThatSaysItReadsOnlyTheFirstLevelKeepsTheLogThere) {
   EXPECT_THAT(Run(Update(kMetadata, 2)), ItemHasReason(ErrorReason::kInvalidUpdateVersion));
 }
 
+TEST_F(FeaturesTest, ABrokerThatDoesNotTellFollowsAnyMetadataLevel) {
+  ASSERT_TRUE(world_.Run(world_.Registration(1)).ok());
+  EXPECT_THAT(Run(Update(kMetadata, kMaxMetadataLevel)), ItemIsOk());
+  EXPECT_TRUE(world_.Run(world_.Registration(2)).ok());
+}
+
 TEST_F(FeaturesTest, DowngradesMustBeAskedFor) {
   AddBroker(1, 3);
   ASSERT_THAT(Run(Update("group.version", 3)), ItemIsOk());
