@@ -92,7 +92,7 @@ class ActiveController {
   void AwaitApplied(Now now, const v1::Position& position, const AppliedWait& wait,
                     TimePoint deadline, Done<v1::Propagation> done);
   // The caller of that call is gone. Unknown ones are passed over.
-  void OnHoldEnded(Now now, HoldId hold);
+  void OnHoldEnded(Now now, HoldId hold, HoldEnd how);
   void OnCommitted(Now now, ImagePtr committed);
   void HandleTimer(Now now);
   TimePoint NextDeadline() const;

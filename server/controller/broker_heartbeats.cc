@@ -85,9 +85,10 @@ void ActiveController::HandleHoldSession(Now now, const v1::HoldSessionRequest& 
   held_sessions_.Add(holder, hold, std::move(done));
 }
 
-void ActiveController::OnHoldEnded(Now now, HoldId hold) {
+void ActiveController::OnHoldEnded(Now now, HoldId hold, HoldEnd how) {
   sessions_.Advance(now.now);
-  if (const std::optional<HeldSessions::Holder> holder = held_sessions_.Remove(hold)) {
+  const std::optional<HeldSessions::Holder> holder = held_sessions_.Remove(hold);
+  if (holder.has_value() && how == HoldEnd::kCallerGone) {
     sessions_.MarkGone(holder->broker, holder->epoch);
   }
 }

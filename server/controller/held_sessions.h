@@ -15,6 +15,10 @@ namespace kvorum::controller {
 // Names an open call of HoldSession, for as long as this process runs.
 using HoldId = uint64_t;
 
+// How such a call ended: its caller has left, or its deadline is over, which tells nothing of the
+// process.
+enum class HoldEnd { kCallerGone, kExpired };
+
 // The calls that brokers keep open to show that their processes run: at most one each. Owned by
 // ActiveController; loop thread only. Every `done` is called once, by whichever comes first: a
 // newer call, the end of the incarnation, of this leadership, or of the call itself.

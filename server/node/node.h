@@ -93,8 +93,7 @@ class Node {
   // Stays open: see v1::BrokerService.HoldSession. `hold` names it, for HandleHoldEnded.
   void HandleHoldSession(Now now, const v1::HoldSessionRequest& request, controller::HoldId hold,
                          Done<v1::HoldSessionResponse> done);
-  // Its caller is gone.
-  void HandleHoldEnded(Now now, controller::HoldId hold);
+  void HandleHoldEnded(Now now, controller::HoldId hold, controller::HoldEnd how);
   void HandleDescribeQuorum(Now now, const v1::DescribeQuorumRequest& request,
                             Done<v1::DescribeQuorumResponse> done);
 

@@ -171,9 +171,9 @@ void Node::HandleHoldSession(Now now, const v1::HoldSessionRequest& request,
       });
 }
 
-void Node::HandleHoldEnded(Now now, controller::HoldId hold) {
+void Node::HandleHoldEnded(Now now, controller::HoldId hold, controller::HoldEnd how) {
   if (!executor_.failed()) {
-    controller_.OnHoldEnded(now, hold);
+    controller_.OnHoldEnded(now, hold, how);
   }
 }
 

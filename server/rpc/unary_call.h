@@ -3,6 +3,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -62,11 +63,12 @@ class UnaryCalls {
     return reactor;
   }
 
-  grpc::ServerUnaryReactor* HoldSession(std::string_view method, grpc::CallbackServerContext*,
+  grpc::ServerUnaryReactor* HoldSession(std::string_view method,
+                                        grpc::CallbackServerContext* context,
                                         const v1::HoldSessionRequest* request,
                                         v1::HoldSessionResponse* response) {
     const controller::HoldId hold = next_hold_.fetch_add(1, std::memory_order_relaxed);
-    auto* reactor = new HoldReactor(runner_, hold);
+    auto* reactor = new HoldReactor(runner_, hold, context->deadline());
     runner_.SubmitHoldSession(Take(request), hold,
                               Replier<v1::HoldSessionResponse>(method, reactor, response));
     return reactor;
@@ -117,13 +119,24 @@ class UnaryCalls {
   // comes after the reply.
   class HoldReactor final : public grpc::ServerUnaryReactor {
    public:
-    HoldReactor(NodeRunner& runner, controller::HoldId hold) : runner_(runner), hold_(hold) {}
-    void OnCancel() override { runner_.HoldEnded(hold_); }
+    using Deadline = std::chrono::system_clock::time_point;
+
+    HoldReactor(NodeRunner& runner, controller::HoldId hold, Deadline deadline)
+        : runner_(runner), hold_(hold), deadline_(deadline) {}
+    void OnCancel() override {
+      // Counted from the call's arrival here, so it is over a little earlier for the caller.
+      const bool is_over = std::chrono::system_clock::now() + kDeadlineLag >= deadline_;
+      runner_.HoldEnded(hold_,
+                        is_over ? controller::HoldEnd::kExpired : controller::HoldEnd::kCallerGone);
+    }
     void OnDone() override { delete this; }
 
    private:
+    static constexpr auto kDeadlineLag = std::chrono::seconds(1);
+
     NodeRunner& runner_;
     const controller::HoldId hold_;
+    const Deadline deadline_;
   };
 
   // gRPC keeps the request until the call is over, but nobody reads it again: moved, not copied.

@@ -100,8 +100,8 @@ void NodeRunner::SubmitHoldSession(v1::HoldSessionRequest request, controller::H
          });
 }
 
-void NodeRunner::HoldEnded(controller::HoldId hold) {
-  loop_.Post([this, hold](Now now) { node_->HandleHoldEnded(now, hold); });
+void NodeRunner::HoldEnded(controller::HoldId hold, controller::HoldEnd how) {
+  loop_.Post([this, hold, how](Now now) { node_->HandleHoldEnded(now, hold, how); });
 }
 
 void NodeRunner::SubmitDescribeQuorum(v1::DescribeQuorumRequest request,

@@ -61,10 +61,10 @@ class NodeRunner : public PeerResponses,
   void SubmitBrokerReport(controller::BrokerReport report,
                           Node::Done<controller::BrokerReportReply> done);
   // `hold`: unique in this process. `done` comes when the controller ends the call, or some time
-  // after HoldEnded, which says that its caller is gone.
+  // after HoldEnded.
   void SubmitHoldSession(v1::HoldSessionRequest request, controller::HoldId hold,
                          Node::Done<v1::HoldSessionResponse> done);
-  void HoldEnded(controller::HoldId hold);
+  void HoldEnded(controller::HoldId hold, controller::HoldEnd how);
   void SubmitDescribeQuorum(v1::DescribeQuorumRequest request,
                             Node::Done<v1::DescribeQuorumResponse> done);
   void SubmitDescribeCluster(v1::DescribeClusterRequest request,

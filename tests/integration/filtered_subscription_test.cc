@@ -158,9 +158,9 @@ std::string TopicsAsText(
     std::string partitions;
     for (const auto& [index, partition] : topic->partitions) {
       if (passes(*topic, partition)) {
-        partitions += fmt::format(" {}:{} leader {}@{} isr {}", index,
-                                  fmt::join(partition.replicas, ","), partition.leader,
-                                  partition.leader_epoch, fmt::join(partition.isr, ","));
+        partitions +=
+            fmt::format(" {}:{} leader {}@{} isr {}", index, fmt::join(partition.replicas, ","),
+                        partition.leader, partition.leader_epoch, fmt::join(partition.isr, ","));
       }
     }
     if (!partitions.empty()) {

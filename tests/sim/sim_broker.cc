@@ -213,7 +213,7 @@ void SimBroker::EndHold() {
     if (SimProcess* process = world.FindProcess(hold.process)) {
       process->Post([&world, process, id = hold.id, broker](Now now) {
         world.checks->OnHoldEnded(*process, broker);
-        process->node().HandleHoldEnded(now, id);
+        process->node().HandleHoldEnded(now, id, controller::HoldEnd::kCallerGone);
       });
     }
   };

@@ -265,7 +265,7 @@ TEST_F(BrokerLifecycleTest, WhoseCallEndedIsReplacedAtOnce) {
   const auto held = Hold(1, epoch, 5);
   EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration);
   EXPECT_TRUE(held->is_waiting());
-  controller().OnHoldEnded(now, 5);
+  controller().OnHoldEnded(now, 5, HoldEnd::kCallerGone);
   EXPECT_TRUE(absl::IsCancelled(held->status()));
   EXPECT_FALSE(IsFenced(1)) << "only another incarnation ends its session before time";
   const CommandHeard heard = Submit(Registration(1, 'b'));
@@ -278,14 +278,23 @@ TEST_F(BrokerLifecycleTest, ASignOfLifeTakesTheEndOfACallBack) {
   Activate();
   const int64_t epoch = RegisterUnfenced(1);
   Hold(1, epoch, 5);
-  controller().OnHoldEnded(now, 5);
+  controller().OnHoldEnded(now, 5, HoldEnd::kCallerGone);
   Beat(1, epoch, Offset(1));
   EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration);
   Hold(1, epoch, 6);
-  controller().OnHoldEnded(now, 6);
+  controller().OnHoldEnded(now, 6, HoldEnd::kCallerGone);
   Hold(1, epoch, 7);
   EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration)
       << "a new call is a sign of life";
+}
+
+TEST_F(BrokerLifecycleTest, ACallThatRanIntoItsDeadlineTellsNothingOfItsProcess) {
+  Activate();
+  const int64_t epoch = RegisterUnfenced(1);
+  const auto held = Hold(1, epoch, 5);
+  controller().OnHoldEnded(now, 5, HoldEnd::kExpired);
+  EXPECT_TRUE(absl::IsCancelled(held->status()));
+  EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration);
 }
 
 // The end of a connection may be noticed after the next one was made.
@@ -295,7 +304,7 @@ TEST_F(BrokerLifecycleTest, OnlyTheNewestCallCounts) {
   const auto first = Hold(1, epoch, 5);
   const auto second = Hold(1, epoch, 6);
   EXPECT_TRUE(first->is_ok());
-  controller().OnHoldEnded(now, 5);
+  controller().OnHoldEnded(now, 5, HoldEnd::kCallerGone);
   EXPECT_EQ(first->times, 1);
   EXPECT_TRUE(second->is_waiting());
   EXPECT_EQ(Submit(Registration(1, 'b'))->reason(), ErrorReason::kDuplicateBrokerRegistration);
@@ -324,7 +333,7 @@ TEST_F(BrokerLifecycleTest, ACallEndsWithItsRegistrationAndWithTheController) {
   const auto deposed = Hold(1, epoch, 8);
   controller().Deactivate();
   EXPECT_EQ(deposed->reason(), ErrorReason::kNotController);
-  controller().OnHoldEnded(now, 8);
+  controller().OnHoldEnded(now, 8, HoldEnd::kCallerGone);
   for (const auto& heard : {replaced, removed, stopped, deposed}) {
     EXPECT_EQ(heard->times, 1);
   }
