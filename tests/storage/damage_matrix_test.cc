@@ -198,8 +198,9 @@ std::vector<Damage> Matrix() {
        true},
       {"FlipInTheManifest", kMustRefuse, [](const std::string& dir) { Flip(Manifest(dir), 0.5); },
        true},
+      // Whole, if a flush fell where the second half says nothing that matters; all must be there.
       {"ManifestHalved",
-       {Verdict::kRefused, Verdict::kQuarantined},
+       {Verdict::kWhole, Verdict::kRefused, Verdict::kQuarantined},
        [](const std::string& dir) { Halve(Manifest(dir)); },
        true},
       {"ManifestDeleted", kMustRefuse,
