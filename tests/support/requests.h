@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "kvorum/v1/acl.pb.h"
 #include "kvorum/v1/config.pb.h"
+#include "kvorum/v1/feature.pb.h"
 
 // Requests that many tests make, of every kind of test. Header only: it links nothing.
 namespace kvorum {
@@ -28,6 +30,15 @@ inline v1::AlterConfigsRequest SetTopicConfig(const std::string& topic, const st
   operation.set_name(name);
   operation.set_operation(v1::CONFIG_OPERATION_SET);
   operation.set_value(value);
+  return request;
+}
+
+inline v1::UpdateFeaturesRequest UpgradeFeature(const std::string& name, int32_t level) {
+  v1::UpdateFeaturesRequest request;
+  auto& item = *request.add_updates();
+  item.set_name(name);
+  item.set_level(level);
+  item.set_upgrade_type(v1::FEATURE_UPGRADE_TYPE_UPGRADE);
   return request;
 }
 

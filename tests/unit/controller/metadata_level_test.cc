@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/requests.h"
 #include "tests/unit/controller/controller_fixture.h"
 
 namespace kvorum::controller {
@@ -21,12 +22,7 @@ class MetadataLevelTest : public ControllerFixture {
     return request;
   }
   static v1::UpdateFeaturesRequest Upgrade() {
-    v1::UpdateFeaturesRequest request;
-    v1::UpdateFeaturesRequest::Item& item = *request.add_updates();
-    item.set_name(kMetadataVersionFeature);
-    item.set_level(kMaxMetadataLevel);
-    item.set_upgrade_type(v1::FEATURE_UPGRADE_TYPE_UPGRADE);
-    return request;
+    return UpgradeFeature(kMetadataVersionFeature, kMaxMetadataLevel);
   }
   int32_t level() { return controller().latest()->features().metadata_level(); }
 };

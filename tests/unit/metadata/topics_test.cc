@@ -192,6 +192,22 @@ TEST_F(TopicsTest, GrowthTakesAssignmentsOfTheNewPartitions) {
   EXPECT_THAT(Ids(world_.partition("t", 2).replicas), ElementsAre(3, 1));
 }
 
+TEST_F(TopicsTest, GrowthNeedsNobodyThatThePartitionsSoFarAreOn) {
+  world_.AddBrokers({4}, {"gone"});
+  world_.AddBrokers({5}, {"drained"});
+  world_.AddTopic("g", {{4, 5}, {5, 4}});
+  v1::UnregisterBrokerRequest unregister;
+  unregister.set_broker_id(4);
+  ASSERT_TRUE(world_.Run(unregister).ok());
+  world_.Apply(DrainBroker(world_.image(), BrokerId{5}));
+  ASSERT_THAT(GrowStatus(Grow("g", 8)), ItemIsOk());
+  for (int32_t index = 2; index < 8; ++index) {
+    for (const BrokerId id : world_.partition("g", index).replicas) {
+      EXPECT_LE(id, BrokerId{3});
+    }
+  }
+}
+
 TEST_F(TopicsTest, ListGivesTopicsByNameWithCounts) {
   world_.AddTopic("a1", {{1}});
   world_.AddTopic("a2", {{2}});

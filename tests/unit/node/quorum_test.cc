@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "server/metadata/metadata_level.h"
+#include "tests/support/requests.h"
 #include "tests/unit/node/test_cluster.h"
 
 namespace kvorum {
@@ -29,16 +30,9 @@ class QuorumTest : public testing::Test {
     cluster.RunUntil([&] { return !put->is_waiting(); });
     ASSERT_TRUE(put->is_ok()) << put->status();
   }
-  static v1::UpdateFeaturesRequest MetadataLevelUpdate() {
-    v1::UpdateFeaturesRequest request;
-    v1::UpdateFeaturesRequest::Item& item = *request.add_updates();
-    item.set_name(kMetadataVersionFeature);
-    item.set_level(kMaxMetadataLevel);
-    item.set_upgrade_type(v1::FEATURE_UPGRADE_TYPE_UPGRADE);
-    return request;
-  }
   v1::ItemStatus RaiseMetadataLevel() {
-    const CommandAnswer raised = cluster.Submit(leader, MetadataLevelUpdate());
+    const CommandAnswer raised =
+        cluster.Submit(leader, UpgradeFeature(kMetadataVersionFeature, kMaxMetadataLevel));
     LeaderNode().Execute(cluster.now);
     cluster.RunUntil([&] { return !raised->is_waiting(); });
     EXPECT_TRUE(raised->is_ok()) << raised->status();
@@ -322,11 +316,7 @@ TEST_F(QuorumTest, DoesNotRaiseTheMetadataLevelBeyondAVoterOfAnOlderRelease) {
                   .max_metadata_level = 1};
   LeaderNode().HandleRaftRequest(cluster.now, fetch, [](const raft::RaftResponse&) {});
   // Nothing in between: the real one would say what it knows with its next request.
-  const CommandAnswer refused = cluster.Submit(leader, MetadataLevelUpdate());
-  cluster.RunUntil([&] { return !refused->is_waiting(); });
-  ASSERT_TRUE(refused->is_ok()) << refused->status();
-  EXPECT_EQ(refused->As<v1::UpdateFeaturesResponse>().results(0).status().reason(),
-            "INVALID_UPDATE_VERSION");
+  EXPECT_EQ(RaiseMetadataLevel().reason(), "INVALID_UPDATE_VERSION");
   EXPECT_EQ(LeaderNode().committed_image()->features().metadata_level(), kMinMetadataLevel);
   cluster.RunFor(seconds(1));
   EXPECT_EQ(RaiseMetadataLevel().reason(), "") << "it was upgraded";
