@@ -188,7 +188,11 @@ void Node::HandleRaftRequest(Now now, raft::RaftRequest request,
     return;
   }
   const raft::RequestHeader& header = HeaderOf(request);
-  if (header.cluster_id == config_.raft.cluster_id) {
+  // As raft has it: what is not for this replica changes nothing.
+  const bool is_for_us =
+      header.receiver == config_.raft.self || header.receiver.node_id == raft::kAnyNode;
+  if (header.cluster_id == config_.raft.cluster_id &&
+      header.generation == config_.raft.generation && is_for_us) {
     LearnEndpoint(header.sender.node_id, header.sender, header.client_endpoint);
     LearnLevels(header.sender.node_id, header);
   }

@@ -370,18 +370,31 @@ TEST_F(QuorumTest, DescribesTheQuorumAsAFollowerSeesIt) {
 
 TEST_F(QuorumTest, BelievesOnlyVotersOfItsClusterAboutTheirEndpoints) {
   Begin();
-  const auto tell = [&](const std::string& cluster_id, const raft::Voter& sender,
-                        const std::string& endpoint) {
+  const auto send = [&](const raft::RequestHeader& header) {
     raft::FetchRequest fetch;
-    fetch.header = {.cluster_id = cluster_id,
-                    .generation = kTestGeneration,
-                    .sender = sender.key,
-                    .receiver = TestVoter(follower).key,
-                    .client_endpoint = endpoint};
+    fetch.header = header;
     cluster.at(follower).node().HandleRaftRequest(cluster.now, fetch,
                                                   [](const raft::RaftResponse&) {});
     cluster.at(follower).node().Execute(cluster.now);
   };
+  const auto header_of = [&](const std::string& cluster_id, const raft::Voter& sender,
+                             const std::string& endpoint) {
+    return raft::RequestHeader{.cluster_id = cluster_id,
+                               .generation = kTestGeneration,
+                               .sender = sender.key,
+                               .receiver = TestVoter(follower).key,
+                               .client_endpoint = endpoint};
+  };
+  const auto tell = [&](const std::string& cluster_id, const raft::Voter& sender,
+                        const std::string& endpoint) {
+    send(header_of(cluster_id, sender, endpoint));
+  };
+  raft::RequestHeader of_another_life = header_of(kTestCluster, TestVoter(leader), "before:1");
+  of_another_life.generation = kTestGeneration + 1;
+  send(of_another_life);
+  raft::RequestHeader for_another = header_of(kTestCluster, TestVoter(leader), "elsewhere:1");
+  for_another.receiver = TestVoter(leader).key;
+  send(for_another);
   tell("other-cluster", TestVoter(leader), "evil:1");
   tell(kTestCluster, TestVoter(leader), std::string(1000, 'x'));
   tell(kTestCluster, TestVoter(leader), "");
