@@ -206,6 +206,22 @@ TEST_F(BrokerReportsTest, RemembersWhatABrokerAcknowledgesAndRejects) {
   EXPECT_EQ(Report(request)->reason(), ErrorReason::kStaleBrokerEpoch);
 }
 
+TEST_F(BrokerReportsTest, ARejectionThatANewerReportHasOvertakenIsNone) {
+  Activate();
+  const int64_t epoch = Register(1);
+  ASSERT_TRUE(Beat(1, epoch, Offset(epoch + 1))->is_waiting());
+  CommitAll();
+  v1::AcknowledgeMetadataRequest late;  // from before it got over it
+  late.set_broker_id(1);
+  late.set_broker_epoch(epoch);
+  late.set_applied_offset(epoch);
+  late.mutable_rejected()->set_offset(epoch);
+  late.mutable_rejected()->set_message("unknown record");
+  EXPECT_TRUE(Report(late)->is_ok());
+  EXPECT_EQ(controller().liveness()->AppliedOffset(BrokerId(1)), Offset(epoch + 1));
+  EXPECT_EQ(controller().liveness()->LastRejection(BrokerId(1)), "");
+}
+
 TEST_F(BrokerReportsTest, ForgetsTheSoftStateOfTheIncarnationBefore) {
   Activate();
   const int64_t epoch = Register(1);
