@@ -8,6 +8,7 @@
 
 #include "server/base/check.h"
 #include "server/base/errors.h"
+#include "server/base/mutants.h"
 #include "server/base/status_macros.h"
 
 namespace kvorum::publish {
@@ -115,7 +116,8 @@ absl::Status UpdatePublisher::Validate(const v1::SubscribeRequest& request) cons
                                  "SOURCE_LEADER",
                                  static_cast<int>(request.source())));
   }
-  if (request.source() == v1::SOURCE_LEADER && leader_.leader_id != config_.node_id) {
+  if (request.source() == v1::SOURCE_LEADER && leader_.leader_id != config_.node_id &&
+      !KVORUM_MUTANT(SourceIgnored)) {
     absl::Status status =
         MakeError(ErrorReason::kNotController,
                   fmt::format("the leader is {} at {}, and the stream was asked of the leader",

@@ -133,6 +133,9 @@ size_t UpdatePublisher::AddBookmark(Subscription& subscription, Delivery& delive
   const bool inside_commit = has_commits && subscription.next_part > 0;
   const bool is_wanted = subscription.bookmark == Bookmark::kOverdue ||
                          (subscription.bookmark == Bookmark::kDue && has_commits);
+  if (KVORUM_MUTANT(FilteredUnbookmarked) && subscription.filter != nullptr) {
+    return bytes;
+  }
   // Looking for commits may have led out of the ring: to the log, or to a snapshot.
   if (!is_wanted || inside_commit || subscription.phase != Subscription::Phase::kTail) {
     return bytes;

@@ -53,6 +53,12 @@ Offset FilteredSubscriber::applied_end() const {
   return Offset(held_.position.has_value() ? held_.position->offset() : 0);
 }
 
+std::optional<BookmarkCount> FilteredSubscriber::bookmarks() const {
+  return stream_ == nullptr
+             ? std::nullopt
+             : std::optional(BookmarkCount{stream_->serial(), checker_->bookmarks()});
+}
+
 void FilteredSubscriber::Later(Duration delay, void (FilteredSubscriber::*task)()) {
   world_.queue.After(DrawBetween(random_, delay / 2, delay * 3 / 2),
                      [this, task] { (this->*task)(); });
@@ -258,10 +264,22 @@ void FilteredSubscriber::OnStreamMessage(const std::string& bytes) {
   KVORUM_CHECK(response.ParseFromString(bytes), "{}: a delivery is no SubscribeResponse", name_);
   for (const v1::MetadataUpdate& update : response.updates()) {
     checker_->OnUpdate(update);
+    CheckServer(update);
     if (update.has_go_away()) {
       hint_ = SimController::ParseClientEndpoint(update.go_away().hint());
     }
   }
+}
+
+// A stream of the leader only ends with its leadership.
+void FilteredSubscriber::CheckServer(const v1::MetadataUpdate& update) const {
+  if (request_.source() != v1::SOURCE_LEADER || !update.has_bookmark()) {
+    return;
+  }
+  KVORUM_CHECK(NodeId(update.bookmark().leader_id()) == stream_->server().node,
+               "invariant 32 StreamResume: {} wants the leader only, and {} serves it and names {}",
+               name_, stream_->server(), update.bookmark().leader_id());
+  world_.log.Hit(Mark::kLeaderStream);
 }
 
 void FilteredSubscriber::OnStreamEnd(const absl::Status& status) {
@@ -273,6 +291,10 @@ void FilteredSubscriber::OnStreamEnd(const absl::Status& status) {
   };
   switch (GetErrorReason(status)) {
     case ErrorReason::kNotController:
+      KVORUM_CHECK(request_.source() == v1::SOURCE_LEADER,
+                   "invariant 32 StreamResume: {} takes any controller, and is refused: {}", name_,
+                   Text(status));
+      world_.log.Hit(Mark::kLeaderStreamRefused);
       hint_ = SimController::ParseClientEndpoint(fact("leader_endpoint"));
       break;
     case ErrorReason::kClassShed:

@@ -31,6 +31,7 @@ class FilteredSubscriber : public SimStream::Reader {
 
   int actor() const;
   Offset applied_end() const;
+  std::optional<BookmarkCount> bookmarks() const;  // of the stream that is open
 
   // SimStream::Reader.
   void OnStreamMessage(const std::string& bytes) override;
@@ -42,6 +43,7 @@ class FilteredSubscriber : public SimStream::Reader {
   void CutPaths();
   void MendPaths();
   void MovePartition();
+  void CheckServer(const v1::MetadataUpdate& update) const;
   void Watch();
   void Subscribe();
   void EndStream();

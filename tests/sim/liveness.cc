@@ -15,16 +15,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kCheckInterval = milliseconds(100);
-constexpr Duration kQuietTime = seconds(4);
 constexpr Duration kProgressLimit = seconds(30);
-constexpr int kMaxLateElections = 3;
-// Heartbeats, long polls and NoOps cost some tens of turns; a loop that spins costs thousands.
-constexpr uint64_t kMaxQuietTurnsPerSecond = 600;
-// A commit is pushed to the followers, on a calm network within some round trips (KAFKA-13959).
-constexpr Duration kCommitLagSlice = milliseconds(20);
-constexpr Duration kMaxCommitLag = milliseconds(150);
-// Batches of an idle cluster beyond its NoOps: fences, in-sync replicas.
-constexpr int64_t kIdleBatches = 50;
 
 }  // namespace
 
@@ -403,68 +394,6 @@ void Liveness::CheckSnapshotsProgress() {
         kProgressLimit);
   }
   RunUntil([&] { return MissingAfterSnapshots(*made); }, kProgressLimit);
-}
-
-void Liveness::RunQuietly(Duration length) {
-  const TimePoint end = world_.queue.now() + length;
-  while (world_.queue.now() < end) {
-    RunFor(kCommitLagSlice);
-    CheckCommitLag();
-  }
-}
-
-// Whatever the leader knew to be committed some time ago, its followers know now.
-void Liveness::CheckCommitLag() {
-  const SimProcess* leader = Leader();
-  if (leader == nullptr || leader->node().core().epoch() != commits_epoch_) {
-    commits_.clear();
-    commits_epoch_ = leader == nullptr ? Epoch(0) : leader->node().core().epoch();
-    return;
-  }
-  const TimePoint now = world_.queue.now();
-  commits_.emplace_back(now, leader->node().core().high_watermark().value_or(Offset(0)));
-  Offset expected(0);
-  while (commits_.front().first + kMaxCommitLag <= now) {
-    expected = commits_.front().second;
-    commits_.pop_front();
-  }
-  for (const NodeId id : core_) {
-    const SimProcess* process = world_.RunningOn(id);
-    const Offset known = process->node().core().high_watermark().value_or(Offset(0));
-    KVORUM_CHECK(known >= expected,
-                 "liveness: L3: node {} has not heard that {} is committed, only {}", id, expected,
-                 known);
-  }
-}
-
-// A node that can only send may bring a higher epoch from before, and so cause an election or two.
-void Liveness::CheckStaysQuiet() {
-  const Duration length = kQuietTime + world_.options.fetch_timeout * 2;
-  std::map<NodeId, uint64_t> turns;
-  size_t batches = 0;
-  for (int elections = 0;; ++elections) {
-    const std::optional<Epoch> epoch = LeaderEpoch();
-    for (const NodeId id : core_) {
-      turns[id] = world_.RunningOn(id)->turns();
-    }
-    batches = world_.ghost.batches().size();
-    RunQuietly(length);
-    if (epoch.has_value() && LeaderEpoch() == epoch) {
-      break;
-    }
-    KVORUM_CHECK(elections < kMaxLateElections, "liveness: L1: elections without a fault");
-  }
-  const int64_t no_ops = 2 * (length / world_.options.max_idle_interval);
-  const auto grown = static_cast<int64_t>(world_.ghost.batches().size() - batches);
-  KVORUM_CHECK(grown <= no_ops + kIdleBatches,
-               "liveness: L9: {} batches are committed while nothing happens", grown);
-  for (const NodeId id : core_) {
-    const uint64_t per_second =
-        (world_.RunningOn(id)->turns() - turns[id]) / static_cast<uint64_t>(length / seconds(1));
-    KVORUM_CHECK(per_second <= kMaxQuietTurnsPerSecond,
-                 "invariant 40 Bounded: node {} takes {} turns per second while nothing happens",
-                 id, per_second);
-  }
 }
 
 }  // namespace kvorum::sim

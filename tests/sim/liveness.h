@@ -58,6 +58,10 @@ class Liveness {
   std::string MissingAfterSnapshots(const MadeSnapshots& made) const;
   void CheckCommitLag();
   void CheckStaysQuiet();
+  // By actor; nullopt: without a stream at the moment.
+  using BookmarkCounts = std::map<int, std::optional<BookmarkCount>>;
+  BookmarkCounts CountBookmarks() const;
+  void CheckBookmarks(const BookmarkCounts& before, Duration length) const;
   // What is still missing; empty: nothing.
   std::string Missing();
   std::string MissingInCore() const;

@@ -162,6 +162,21 @@ constexpr std::array<std::string_view, kMarkCount> kNames = {
     "twin_registered",
     "twin_refused",
     "requests_forgotten",
+    "leader_stream",
+    "leader_stream_refused",
+    "go_away_hint",
+    "bookmarks_counted",
+    "wait_applied",
+    "wait_timed_out",
+    "wait_fenced",
+    "wait_leader_changed",
+    "wait_went_on",
+    "wait_rejected",
+    "wait_not_reachable",
+    "broker_acknowledged",
+    "broker_rejected",
+    "listed_by_pages",
+    "pages_expired",
 };
 static_assert(!kNames.back().empty(), "a mark without a name");
 

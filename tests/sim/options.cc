@@ -103,6 +103,12 @@ void DrawSubscribers(SimOptions& options) {
   options.filter_linger = LogUniformMs(random, 100, 30'000);
 }
 
+// Their salts leave the older regressions as they were.
+void DrawWaitsAndLists(SimOptions& options) {
+  options.workload.lists_by_pages = Random(options.seed ^ 0x6b766f72756d0136ULL).OneIn(1, 2);
+  options.workload.waits = Random(options.seed ^ 0x6b766f72756d00a4ULL).OneIn(1, 2);
+}
+
 // Hand-overs that last longer than a session: whom the leader refuses meanwhile is not silent.
 void DrawHandOvers(SimOptions& options) {
   Random random(options.seed ^ 0x6b766f72756d0004ULL);
@@ -193,6 +199,7 @@ SimOptions DrawOptions(uint64_t seed, Duration fault_phase) {
       random.OneIn(3, 4) ? kMaxMetadataLevel
                          : static_cast<int32_t>(random.Between(0, kMaxMetadataLevel - 1));
   DrawSubscribers(options);
+  DrawWaitsAndLists(options);
   DrawHandOvers(options);
   DrawHurriedSnapshots(options);
   if (Random apart(seed ^ 0x6b766f72756d0003ULL); apart.OneIn(1, 6)) {
@@ -218,7 +225,9 @@ std::string ToText(const SimOptions& options) {
       "net_us={}..{} drop={} duplicate={} misroute={} damage={} stale={} disk_us={}..{} reads_x={} "
       "think_ms={} nemesis_ms={} "
       "large={} liveness={} reencode={} snapshot_bytes={} snapshot_ms={} retention_bytes={} "
-      "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} hesitant={} features={} level={}",
+      "retention_ms={} kept={} chunk_bytes={} quorum_change_ms={} hesitant={} features={} waits={} "
+      "pages={} "
+      "level={}",
       options.voters, options.observers, options.brokers, options.workload.clients,
       options.filtered_subscribers, options.session_clients, options.filtered_tail_max_bytes,
       ms(options.filter_linger), ms(options.election_timeout), ms(options.fetch_timeout),
@@ -235,8 +244,8 @@ std::string ToText(const SimOptions& options) {
       ms(options.snapshots.max_interval), options.snapshots.retention_bytes,
       ms(options.snapshots.retention_age), options.snapshots.max_kept,
       options.snapshots.chunk_bytes, ms(options.quorum_change_interval),
-      options.hesitant_successors, options.workload.broker_features,
-      options.bootstrap_metadata_level);
+      options.hesitant_successors, options.workload.broker_features, options.workload.waits,
+      options.workload.lists_by_pages, options.bootstrap_metadata_level);
 }
 
 }  // namespace kvorum::sim

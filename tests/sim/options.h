@@ -40,6 +40,10 @@ struct WorkloadOptions {
   Duration call_timeout = std::chrono::milliseconds(3000);
   bool large_commands = false;   // more records than one batch may hold
   bool broker_features = false;  // brokers say what they support
+  // Clients wait for brokers in every way there is, and go on waiting at the next leader; brokers
+  // acknowledge between heartbeats, and reject what they then apply after all.
+  bool waits = false;
+  bool lists_by_pages = false;  // session clients list so, while others write
 };
 
 // When snapshots are made, and how much is kept.

@@ -40,7 +40,9 @@ void SessionClient::Next() {
   if (is_stopped_) {
     return;
   }
-  if (random_.OneIn(1, 3)) {
+  if (world_.options.workload.lists_by_pages && random_.OneIn(1, 6)) {
+    List();
+  } else if (random_.OneIn(1, 3)) {
     Write();
   } else {
     Read();
@@ -215,6 +217,47 @@ void SessionClient::Read() {
     ScheduleNext();
   };
   StartCall(world_, random_, std::move(call));
+}
+
+// --- lists ---
+
+void SessionClient::List() {
+  const auto page_size = static_cast<int32_t>(random_.Between(1, 4));
+  const auto with = [&](auto request) {
+    request.mutable_page()->set_page_size(page_size);
+    request.mutable_options()->set_consistency(v1::CONSISTENCY_LOCAL);
+    return controller::Query(std::move(request));
+  };
+  list_ = SessionChecker::PagedList{.next = random_.OneIn(1, 2) ? with(v1::ListEntriesRequest())
+                                                                : with(v1::ListTopicsRequest())};
+  list_from_ = RandomController();
+  AskForPage();
+}
+
+void SessionClient::AskForPage() {
+  ClientCall<controller::QueryReply> call;
+  call.actor = actor_;
+  call.to = random_.OneIn(1, 6) ? RandomController() : list_from_;
+  call.timeout = world_.options.workload.call_timeout;
+  call.invoke = [query = list_->next](SimProcess& process, Now now, TimePoint deadline, auto done) {
+    process.node().HandleQuery(now, query, std::move(done), deadline);
+  };
+  call.on_leave = [](SimProcess&, const absl::StatusOr<controller::QueryReply>&) {};
+  call.on_result = [this](const CallResult<controller::QueryReply>& result) { OnPage(result); };
+  StartCall(world_, random_, std::move(call));
+}
+
+void SessionClient::OnPage(const CallResult<controller::QueryReply>& result) {
+  if (result.answer.ok() && checker_.OnPage(*list_, *result.answer)) {
+    world_.queue.After(DrawBetween(random_, {}, world_.options.workload.mean_think_time),
+                       [this] { AskForPage(); });
+    return;
+  }
+  if (result.kind == CallResult<controller::QueryReply>::Kind::kAnswered && !result.answer.ok()) {
+    checker_.OnPageRefused(*list_, result.answer.status());
+  }
+  list_.reset();
+  ScheduleNext();
 }
 
 }  // namespace kvorum::sim

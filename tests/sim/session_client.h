@@ -17,7 +17,9 @@ namespace kvorum::sim {
 
 // A client that is a session: writes to the active controller, and reads of any controller with the
 // furthest position that it has seen, or that it was told by somebody else, as `min_position`. Some
-// of its positions are none. A call at a time. Owned by the simulation.
+// of its positions are none. In half of the seeds it
+// also lists page by page, now and then going on at another controller. A call at a time. Owned by
+// the simulation.
 class SessionClient {
  public:
   SessionClient(World& world, ClientChecker& clients, int number, Random random);
@@ -34,6 +36,9 @@ class SessionClient {
                      const CallResult<controller::CommandReply>& result);
   void Read();
   SessionChecker::Read DrawRead();
+  void List();
+  void AskForPage();
+  void OnPage(const CallResult<controller::QueryReply>& result);
   v1::Position DrawPosition(SessionChecker::Read& read);
   controller::Query DrawQuery(const v1::Position& min_position);
   std::string DrawKey();
@@ -47,6 +52,8 @@ class SessionClient {
   ControllerFinder finder_;
   bool is_stopped_ = false;
   int64_t operations_ = 0;
+  std::optional<SessionChecker::PagedList> list_;  // under way
+  NodeId list_from_;                               // who gave its first page
   // Of which it is not known what became: the value, and the position that came instead.
   std::optional<std::pair<std::string, v1::Position>> lost_write_;
 };

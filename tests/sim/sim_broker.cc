@@ -18,12 +18,19 @@ using std::chrono::milliseconds;
 constexpr Duration kRetryDelay = milliseconds(100);
 constexpr Duration kStreamWatchInterval = milliseconds(500);
 constexpr Duration kIsrChangeInterval = milliseconds(1500);
-constexpr int kHeartbeatsPerSession = 5;
+// Of a broker that rejects at all: one commit in so many.
+constexpr int kCommitsPerRejection = 150;
 
 }  // namespace
 
 SimBroker::SimBroker(World& world, ClientChecker& checker, int id, Random random)
     : world_(world), checker_(checker), id_(id), random_(random), finder_(world, random_.Fork()) {}
+
+std::optional<BookmarkCount> SimBroker::bookmarks() const {
+  return stream_ == nullptr
+             ? std::nullopt
+             : std::optional(BookmarkCount{stream_->serial(), stream_checker_->bookmarks()});
+}
 
 Offset SimBroker::applied_end() const {
   if (stream_checker_.has_value()) {
@@ -50,6 +57,8 @@ void SimBroker::Start() {
   wants_fence_ = false;
   incarnation_ = Uuid::FromRandom(random_);
   broker_epoch_.reset();
+  rejected_.reset();
+  is_stuck_ = false;
   if (random_.OneIn(1, 2)) {
     state_ = {};  // lost its disk, or keeps nothing
   }
@@ -83,25 +92,6 @@ void SimBroker::Calm() {
   if (stream_ != nullptr) {
     stream_->SetReadDelay({});
   }
-}
-
-template <typename T>
-void SimBroker::Call(ClientCall<T> call, void (SimBroker::*on_result)(const CallResult<T>&)) {
-  call.actor = id_;
-  call.to = finder_.target();
-  call.timeout = world_.options.workload.call_timeout;
-  call.on_result = [this, on_result, life = life_](CallResult<T> result) {
-    if (!is_up_ || life_ != life) {
-      return;
-    }
-    if (result.kind != CallResult<T>::Kind::kAnswered) {
-      finder_.TryAnother();
-    } else if (!result.answer.ok()) {
-      finder_.OnError(result.answer.status());
-    }
-    (this->*on_result)(result);
-  };
-  StartCall(world_, random_, std::move(call));
 }
 
 void SimBroker::SendCommand(
@@ -228,62 +218,11 @@ void SimBroker::OnRegistered(const CallResult<controller::CommandReply>& result)
   broker_epoch_ = std::get<v1::RegisterBrokerResponse>(*result.answer).broker_epoch();
   world_.log.Line("broker {} registered, epoch {}", id_, *broker_epoch_);
   Heartbeat();
-}
-
-void SimBroker::Heartbeat() {
-  if (!is_leaving_ && random_.OneIn(1, 40)) {
-    wants_fence_ = !is_calm_ && !wants_fence_;
-  }
-  v1::HeartbeatRequest request;
-  request.set_cluster_id(world_.options.cluster_id);
-  request.set_broker_id(id_);
-  request.set_broker_epoch(*broker_epoch_);
-  request.set_applied_offset(applied_end().value());
-  request.set_want_fence(wants_fence_ && !is_calm_);
-  request.set_want_shutdown(is_leaving_);
-  ClientCall<controller::BrokerReportReply> call;
-  call.invoke = [this, request](SimProcess& process, Now now, TimePoint, auto done) {
-    const auto& latest = process.node().active_controller().latest();
-    const Broker* known =
-        latest == nullptr ? nullptr : latest->brokers().Find(BrokerId(request.broker_id()));
-    if (known != nullptr && known->epoch.value() == request.broker_epoch()) {
-      world_.checks->OnBrokerContact(process, id_, request.want_fence() || request.want_shutdown());
-    }
-    process.node().HandleBrokerReport(now, request, std::move(done));
-  };
-  call.on_leave = [this](SimProcess& process,
-                         const absl::StatusOr<controller::BrokerReportReply>& reply) {
-    checker_.OnReportAnswered(process, reply);
-  };
-  Call(std::move(call), &SimBroker::OnHeartbeat);
-}
-
-void SimBroker::OnHeartbeat(const CallResult<controller::BrokerReportReply>& result) {
-  const Duration interval = world_.options.broker_session_timeout / kHeartbeatsPerSession;
-  if (result.answer.ok()) {
-    const auto& reply = std::get<v1::HeartbeatResponse>(*result.answer);
-    if (is_leaving_ && reply.should_shutdown()) {
-      world_.log.Hit(Mark::kBrokerShutdown);
-      Crash();
-      return;
-    }
-    KeepHold();
-    Later(interval, &SimBroker::Heartbeat);
-    return;
-  }
-  const ErrorReason reason = GetErrorReason(result.answer.status());
-  if (reason == ErrorReason::kStaleBrokerEpoch || reason == ErrorReason::kBrokerIdNotRegistered) {
-    // Somebody else is this broker now, or it was removed: the process ends and is started anew.
-    world_.log.Hit(Mark::kBrokerStaleEpoch);
-    Crash();
-    Start();
-    return;
-  }
-  Later(kRetryDelay, &SimBroker::Heartbeat);
+  AcknowledgeLater();
 }
 
 void SimBroker::Subscribe() {
-  if (stream_ != nullptr) {
+  if (stream_ != nullptr || is_stuck_) {
     return;
   }
   auto node = world_.controllers.begin();
@@ -317,9 +256,15 @@ void SimBroker::OnStreamMessage(const std::string& bytes) {
   KVORUM_CHECK(response.ParseFromString(bytes), "broker {}: a delivery is no SubscribeResponse",
                id_);
   for (const v1::MetadataUpdate& update : response.updates()) {
+    if (Rejects(update)) {
+      return;
+    }
     stream_checker_->OnUpdate(update);
     Offset& applied = world_.applied_by_broker[id_];
     applied = std::max(applied, applied_end());
+    if (rejected_.has_value() && applied_end() > *rejected_) {
+      rejected_.reset();
+    }
     if (update.has_go_away()) {
       stream_hint_ = SimController::ParseClientEndpoint(update.go_away().hint());
     }
@@ -327,6 +272,28 @@ void SimBroker::OnStreamMessage(const std::string& bytes) {
   if (read_delay_ > Duration{}) {
     world_.log.Hit(Mark::kSlowSubscriber);
   }
+}
+
+// Whether it can not apply `update`; then it stops to follow, says so, and tries again some time
+// later.
+bool SimBroker::Rejects(const v1::MetadataUpdate& update) {
+  if (!world_.options.workload.waits || is_calm_ || !update.has_commit() ||
+      update.commit().part() != 0 || !random_.OneIn(1, kCommitsPerRejection)) {
+    return false;
+  }
+  rejected_ = Offset(update.commit().from());
+  world_.rejected_by_broker[id_].insert(*rejected_);
+  world_.log.Hit(Mark::kBrokerRejected);
+  world_.log.Line("broker {} rejects {}", id_, *rejected_);
+  is_stuck_ = true;
+  EndStream();
+  Later(milliseconds(LogUniform(random_, 10, 5000)), &SimBroker::TryAgain);
+  return true;
+}
+
+void SimBroker::TryAgain() {
+  is_stuck_ = false;
+  Subscribe();
 }
 
 void SimBroker::OnStreamEnd(const absl::Status& status) {

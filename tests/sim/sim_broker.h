@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "server/base/random.h"
 #include "server/base/uuid.h"
@@ -34,6 +35,7 @@ class SimBroker : public SimStream::Reader {
   bool is_leaving() const { return is_leaving_; }
   std::optional<int64_t> broker_epoch() const { return broker_epoch_; }
   Offset applied_end() const;
+  std::optional<BookmarkCount> bookmarks() const;  // of the stream that is open
 
   void Start();
   void Crash();
@@ -58,15 +60,21 @@ class SimBroker : public SimStream::Reader {
   // A registration that need not wait for the session before it.
   void NoteTakeOver(SimProcess& process, const controller::Command& command);
   void OnRegistered(const CallResult<controller::CommandReply>& result);
+  void SendReport(controller::BrokerReport report, bool wants_fence,
+                  void (SimBroker::*on_result)(const CallResult<controller::BrokerReportReply>&));
   void Heartbeat();
   // The call that stays open while this process lives, and what the controller's side hears when
   // the connection is gone.
   void KeepHold();
   void EndHold();
   void OnHeartbeat(const CallResult<controller::BrokerReportReply>& result);
-  void OnAnswerLost();
+  void AcknowledgeLater();
+  void Acknowledge();
+  void OnAcknowledged(const CallResult<controller::BrokerReportReply>& result);
   void Subscribe();
   void EndStream();
+  bool Rejects(const v1::MetadataUpdate& update);
+  void TryAgain();
   void WatchStream();
   void ChangeIsr();
   std::optional<v1::AlterPartitionRequest> DrawIsrChange();
@@ -102,6 +110,27 @@ class SimBroker : public SimStream::Reader {
   std::optional<NodeId> stream_hint_;
   TimePoint last_message_{};
   Duration read_delay_{};
+  std::optional<Offset> rejected_;  // could not be applied; until more is
+  bool is_stuck_ = false;           // there, and does not try again yet
 };
+
+template <typename T>
+void SimBroker::Call(ClientCall<T> call, void (SimBroker::*on_result)(const CallResult<T>&)) {
+  call.actor = id_;
+  call.to = finder_.target();
+  call.timeout = world_.options.workload.call_timeout;
+  call.on_result = [this, on_result, life = life_](CallResult<T> result) {
+    if (!is_up_ || life_ != life) {
+      return;
+    }
+    if (result.kind != CallResult<T>::Kind::kAnswered) {
+      finder_.TryAnother();
+    } else if (!result.answer.ok()) {
+      finder_.OnError(result.answer.status());
+    }
+    (this->*on_result)(result);
+  };
+  StartCall(world_, random_, std::move(call));
+}
 
 }  // namespace kvorum::sim

@@ -14,6 +14,8 @@ namespace {
 constexpr int kTopicNames = 12;
 constexpr int kLargeTopics = 2;
 constexpr int kPartitionsOfLargeTopic = 5000;
+constexpr int kMaxAwaits = 10;
+constexpr Duration kAwaitPause = std::chrono::milliseconds(100);
 
 Mark MarkOfError(ErrorReason reason) {
   switch (reason) {
@@ -101,7 +103,38 @@ v1::PutEntryRequest SimClient::DrawPut() {
     put.mutable_options()->set_wait(v1::WAIT_APPLIED_BY_ALL);
     put.mutable_options()->mutable_wait_timeout()->set_seconds(1);
   }
+  if (world_.options.workload.waits && !is_final_put_ && random_.OneIn(1, 3)) {
+    DrawWait(*put.mutable_options());
+  }
   return put;
+}
+
+void SimClient::DrawWait(v1::WriteOptions& options) {
+  options.Clear();
+  const int64_t ms = random_.OneIn(1, 8) ? 0 : LogUniform(random_, 10, 20'000);
+  options.mutable_wait_timeout()->set_seconds(ms / 1000);
+  options.mutable_wait_timeout()->set_nanos(static_cast<int32_t>(ms % 1000 * 1'000'000));
+  const auto brokers = static_cast<uint64_t>(world_.options.brokers);
+  switch (random_.Below(3)) {
+    case 0:
+      options.set_wait(v1::WAIT_APPLIED_BY_ALL);
+      break;
+    case 1:
+      options.set_wait(v1::WAIT_APPLIED_BY_COUNT);
+      options.set_wait_count(1 + static_cast<int32_t>(random_.Below(brokers)));
+      break;
+    default: {
+      options.set_wait(v1::WAIT_APPLIED_BY);
+      // One that there may never be, too.
+      const auto first = static_cast<int32_t>(random_.Below(brokers + 1));
+      for (int32_t id = first; id <= world_.options.brokers; ++id) {
+        if (id == first || random_.OneIn(1, 2)) {
+          options.add_wait_broker_ids(id);
+        }
+      }
+      break;
+    }
+  }
 }
 
 controller::Command SimClient::DrawCommand() {
@@ -253,8 +286,67 @@ void SimClient::OnCommandResult(const controller::Command& command,
   if (result.answer.ok()) {
     is_acknowledged_ = is_final_put_;
     NoteReply(command, *result.answer);
+    if (GoesOnWaiting(command, *result.answer)) {
+      return;
+    }
   }
   OnResult(result);
+}
+
+bool SimClient::GoesOnWaiting(const controller::Command& command,
+                              const controller::CommandReply& reply) {
+  const auto* put = std::get_if<v1::PutEntryRequest>(&command);
+  if (put == nullptr || !world_.options.workload.waits || is_final_put_) {
+    return false;
+  }
+  const v1::Propagation& propagation = std::get<v1::PutEntryResponse>(reply).header().propagation();
+  if (propagation.outcome() != v1::Propagation::OUTCOME_LEADER_CHANGED) {
+    return false;
+  }
+  v1::AwaitAppliedRequest request;
+  request.set_cluster_id(world_.options.cluster_id);
+  *request.mutable_position() = propagation.position();
+  request.set_wait(put->options().wait());
+  *request.mutable_wait_timeout() = put->options().wait_timeout();
+  request.set_wait_count(put->options().wait_count());
+  *request.mutable_wait_broker_ids() = put->options().wait_broker_ids();
+  AwaitApplied(std::move(request), kMaxAwaits);
+  return true;
+}
+
+void SimClient::AwaitApplied(v1::AwaitAppliedRequest request, int attempts_left) {
+  ClientCall<v1::AwaitAppliedResponse> call;
+  call.actor = actor_;
+  call.to = finder_.target();
+  call.timeout = world_.options.workload.call_timeout;
+  call.invoke = [request](SimProcess& process, Now now, TimePoint deadline, auto done) {
+    process.node().HandleAwaitApplied(now, request, deadline, std::move(done));
+  };
+  const controller::AppliedWait wait = *controller::ParseAppliedWait(request);
+  call.on_leave = [this, wait](SimProcess& process,
+                               const absl::StatusOr<v1::AwaitAppliedResponse>& reply) {
+    checker_.OnAwaitAnswered(process, wait, reply);
+  };
+  call.on_result = [this, request,
+                    attempts_left](const CallResult<v1::AwaitAppliedResponse>& result) {
+    const bool is_over = result.answer.ok() && result.answer->header().propagation().outcome() !=
+                                                   v1::Propagation::OUTCOME_LEADER_CHANGED;
+    if (is_over) {
+      world_.log.Hit(Mark::kWaitWentOn);
+    } else if (result.kind != CallResult<v1::AwaitAppliedResponse>::Kind::kAnswered) {
+      finder_.TryAnother();
+    } else if (!result.answer.ok()) {
+      finder_.OnError(result.answer.status());
+    }
+    if (is_over || attempts_left == 0) {
+      ScheduleNext();
+    } else {
+      world_.queue.After(kAwaitPause, [this, request, attempts_left] {
+        AwaitApplied(request, attempts_left - 1);
+      });
+    }
+  };
+  StartCall(world_, random_, std::move(call));
 }
 
 void SimClient::NoteReply(const controller::Command& command,

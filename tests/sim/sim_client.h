@@ -35,6 +35,7 @@ class SimClient {
   controller::Command DrawCommand();
   controller::Query DrawQuery();
   v1::PutEntryRequest DrawPut();
+  void DrawWait(v1::WriteOptions& options);
   controller::Command DrawTopicCommand();
   controller::Command DrawLargeCommand();
   NodeId RandomController();
@@ -45,6 +46,9 @@ class SimClient {
   void OnCommandResult(const controller::Command& command,
                        const CallResult<controller::CommandReply>& result);
   void OnError(const absl::Status& status);
+  // Of a write whose wait a lost leadership cut short: the next leader goes on with it.
+  void AwaitApplied(v1::AwaitAppliedRequest request, int attempts_left);
+  bool GoesOnWaiting(const controller::Command& command, const controller::CommandReply& reply);
   void NoteReply(const controller::Command& command, const controller::CommandReply& reply);
   template <typename T>
   void OnResult(const CallResult<T>& result);

@@ -50,7 +50,10 @@ void SimPublisher::OnImage(std::shared_ptr<const MetadataImage> image) {
 }
 
 void SimPublisher::OnLeader(publish::LeaderView leader) {
-  Post([this, leader = std::move(leader)](TimePoint) { publisher_.OnLeader(leader); });
+  Post([this, leader = std::move(leader)](TimePoint) {
+    leader_id_ = leader.leader_id;
+    publisher_.OnLeader(leader);
+  });
 }
 
 void SimPublisher::ReadCommitted(OffsetAndEpoch from, size_t max_bytes, ReadDone done) {
@@ -81,6 +84,11 @@ void SimPublisher::Subscribe(std::shared_ptr<SimStream> stream, v1::SubscribeReq
   Post([this, stream = std::move(stream), request = std::move(request)](TimePoint now) {
     streams_.emplace(stream->serial(), stream);
     stream->id = publisher_.Subscribe(now, request, *stream);
+    KVORUM_CHECK(request.source() != v1::SOURCE_LEADER || stream->closed_by_server() ||
+                     leader_id_ == process_.id().node,
+                 "invariant 32 StreamResume: {} serves a stream of the leader only, and takes {} "
+                 "for the leader",
+                 process_.id(), leader_id_.value_or(NodeId(-1)));
   });
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "kvorum/v1/stream.pb.h"
 #include "server/base/random.h"
@@ -50,6 +51,7 @@ class SimPublisher : public CommitFeed, public publish::CommittedLog {
   SimProcess& process_;
   Random random_;
   publish::UpdatePublisher publisher_;
+  std::optional<NodeId> leader_id_;  // as the publisher knows it
   std::deque<std::function<void(TimePoint)>> events_;
   std::map<uint64_t, std::shared_ptr<SimStream>> streams_;  // by serial
   TimePoint next_turn_ = kNever;

@@ -53,6 +53,8 @@ struct World {
   std::map<NodeId, std::unique_ptr<SimController>> controllers;
   // Ghost state: how far each broker ever was, whatever it has told.
   std::map<int32_t, Offset> applied_by_broker;
+  // And what each has said that it could not apply.
+  std::map<int32_t, std::set<Offset>> rejected_by_broker;
   SimNetwork* network = nullptr;
   Checks* checks = nullptr;
 

@@ -137,6 +137,20 @@ class AckChecker {
   Offset committed_before_;
 };
 
+// What the answer to a command was to wait for.
+controller::AppliedWait WaitOf(const controller::Command& command) {
+  return std::visit(
+      [](const auto& request) {
+        if constexpr (requires { controller::ParseAppliedWait(request.options()); }) {
+          return controller::ParseAppliedWait(request.options())
+              .value_or(controller::AppliedWait());
+        } else {
+          return controller::AppliedWait();
+        }
+      },
+      command);
+}
+
 // The leader's soft state is in no image.
 void ClearSoftState(v1::BrokerInfo& broker) {
   broker.clear_applied_offset();
@@ -175,7 +189,7 @@ void ClientChecker::OnWriteAnswered(const SimProcess& process, const controller:
     std::visit(
         [&](const auto& reply) {
           CheckHeader(process, reply.header());
-          CheckPropagation(process, reply.header().propagation());
+          CheckPropagation(process, WaitOf(command), reply.header().propagation());
         },
         *answer);
     std::visit(AckChecker(world_.ghost.index(), *answer, committed_before), command);
@@ -188,30 +202,6 @@ void ClientChecker::OnWriteAnswered(const SimProcess& process, const controller:
                answer.status().ToString());
   if (info.outcome == Outcome::kNotExecuted) {
     OnWriteRefused(command);
-  }
-}
-
-void ClientChecker::CheckPropagation(const SimProcess& process,
-                                     const v1::Propagation& propagation) const {
-  const Offset end(propagation.position().offset());
-  const auto has_applied = [&](int32_t broker) {
-    const auto applied = world_.applied_by_broker.find(broker);
-    return applied != world_.applied_by_broker.end() && applied->second >= end;
-  };
-  for (const v1::Propagation::BrokerStatus& status : propagation.brokers()) {
-    KVORUM_CHECK(status.state() != v1::Propagation::BrokerStatus::STATE_APPLIED ||
-                     has_applied(status.broker_id()),
-                 "invariant 41 PropagationTrue: {} says that broker {} has applied {}",
-                 process.id(), status.broker_id(), end);
-  }
-  if (propagation.outcome() != v1::Propagation::OUTCOME_APPLIED) {
-    return;
-  }
-  for (const auto& [id, broker] : process.node().committed_image()->brokers().brokers) {
-    KVORUM_CHECK(broker->is_fenced || has_applied(id.value()),
-                 "invariant 41 PropagationTrue: {} says that all have applied {}, and broker {} "
-                 "serves and has not",
-                 process.id(), end, id);
   }
 }
 
@@ -279,6 +269,15 @@ void ClientChecker::OnReadAnswered(const SimProcess& process, const controller::
   if (get != nullptr && GetErrorReason(answer.status()) == ErrorReason::kUnknownKey &&
       get->options().consistency() != v1::CONSISTENCY_LOCAL) {
     CheckMissingKey(process, *get, floor);
+  }
+}
+
+void ClientChecker::OnAwaitAnswered(const SimProcess& process, const controller::AppliedWait& wait,
+                                    const absl::StatusOr<v1::AwaitAppliedResponse>& answer) {
+  world_.checks->SyncCommits(process);
+  if (answer.ok()) {
+    CheckHeader(process, answer->header());
+    CheckPropagation(process, wait, answer->header().propagation());
   }
 }
 

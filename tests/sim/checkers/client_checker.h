@@ -3,6 +3,7 @@
 #include "absl/status/statusor.h"
 #include "kvorum/v1/common.pb.h"
 #include "server/base/ids.h"
+#include "server/controller/applied_wait.h"
 #include "server/controller/commands.h"
 #include "tests/sim/world.h"
 
@@ -29,6 +30,9 @@ class ClientChecker {
   // `floor`: acknowledged_end() when the call was made.
   void OnReadAnswered(const SimProcess& process, const controller::Query& query, Offset floor,
                       const absl::StatusOr<controller::QueryReply>& answer);
+  // `wait`: what the call asked for.
+  void OnAwaitAnswered(const SimProcess& process, const controller::AppliedWait& wait,
+                       const absl::StatusOr<v1::AwaitAppliedResponse>& answer);
   void OnReportAnswered(const SimProcess& process,
                         const absl::StatusOr<controller::BrokerReportReply>& answer);
 
@@ -36,7 +40,11 @@ class ClientChecker {
   void CheckHeader(const SimProcess& process, const v1::ResponseHeader& header) const;
   // Invariant 41 PropagationTrue: who is said to have applied a write has, and who serves has been
   // waited for.
-  void CheckPropagation(const SimProcess& process, const v1::Propagation& propagation) const;
+  void CheckPropagation(const SimProcess& process, const controller::AppliedWait& wait,
+                        const v1::Propagation& propagation) const;
+  void CheckStatus(const SimProcess& process, Offset end,
+                   const v1::Propagation::BrokerStatus& status) const;
+  bool HasApplied(int32_t broker, Offset end) const;
   void CheckMissingKey(const SimProcess& process, const v1::GetEntryRequest& request,
                        Offset floor) const;
   template <typename Request, typename Response>

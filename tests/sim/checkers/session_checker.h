@@ -35,6 +35,14 @@ class SessionChecker {
     TimePoint deadline{};    // by the node's clock
   };
 
+  // A list that is asked for page by page.
+  struct PagedList {
+    controller::Query next;  // the request for the next page
+    int pages = 0;
+    v1::Position at;             // of the first page
+    controller::QueryReply all;  // the items so far
+  };
+
   explicit SessionChecker(World& world) : world_(world) {}
 
   // The furthest position that an answer to this session came with.
@@ -47,8 +55,14 @@ class SessionChecker {
                       const absl::StatusOr<controller::QueryReply>& answer) const;
   // An OK answer to a read, when it arrives.
   void OnRead(const v1::ResponseHeader& header) { Learn(header.applied()); }
+  // A page of `list`, when it arrives: of the state of the first one, as are all. False: it was the
+  // last, and the whole is what the list without pages would have been.
+  bool OnPage(PagedList& list, const controller::QueryReply& reply) const;
+  void OnPageRefused(const PagedList& list, const absl::Status& status) const;
 
  private:
+  template <typename Request, typename Response>
+  bool OnPageOf(PagedList& list, Request& request, const Response& page) const;
   void Learn(const v1::Position& position);
   void CheckOk(const SimProcess& process, const Read& read, const v1::ResponseHeader& header) const;
   void CheckRefused(const SimProcess& process, const Read& read, const absl::Status& status) const;

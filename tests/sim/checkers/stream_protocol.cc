@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/base/check.h"
+#include "tests/sim/sim_controller.h"
 
 namespace kvorum::sim {
 
@@ -28,13 +29,26 @@ void StreamProtocol::OnUpdate(const v1::MetadataUpdate& update) {
     case v1::MetadataUpdate::kReset:
       return HandleReset(update.reset());
     case v1::MetadataUpdate::kGoAway:
-      world_.log.Hit(Mark::kStreamGoAway);
-      is_over_ = true;
-      return;
+      return HandleGoAway(update.go_away());
     case v1::MetadataUpdate::UPDATE_NOT_SET:
       break;
   }
   KVORUM_CHECK(false, "{}: update without content", who_);
+}
+
+void StreamProtocol::HandleGoAway(const v1::GoAway& go_away) {
+  world_.log.Hit(Mark::kStreamGoAway);
+  is_over_ = true;
+  if (go_away.hint().empty()) {
+    return;
+  }
+  const std::optional<NodeId> node = SimController::ParseClientEndpoint(go_away.hint());
+  const auto machine = node.has_value() ? world_.controllers.find(*node) : world_.controllers.end();
+  KVORUM_CHECK(machine != world_.controllers.end() && *node != server_ &&
+                   machine->second->client_endpoint() == go_away.hint(),
+               "invariant 32 StreamResume: {}: node {} sends it to {}", who_, server_,
+               go_away.hint());
+  world_.log.Hit(Mark::kGoAwayHint);
 }
 
 void StreamProtocol::CheckCommitted(const v1::Position& position, const char* what) const {
@@ -133,6 +147,7 @@ void StreamProtocol::HandleBookmark(const v1::Bookmark& bookmark) {
                "invariant 14 NoUncommittedExposure: {}: bookmark with high watermark {}", who_,
                bookmark.high_watermark());
   world_.log.Hit(Mark::kStreamBookmark);
+  ++bookmarks_;
   OnBookmarkSeen();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,12 @@
 #include "tests/sim/world.h"
 
 namespace kvorum::sim {
+
+// How many bookmarks came so far, on which stream.
+struct BookmarkCount {
+  uint64_t stream = 0;
+  int64_t count = 0;
+};
 
 // What holds of every subscription, whatever it asked to see: the order of its updates, and where
 // it says that it is. Invariants 28 StreamOrderedUnique, 30 StreamAtomic, 31 StreamBookmark,
@@ -25,6 +32,7 @@ class StreamProtocol {
   const std::optional<v1::Position>& position() const { return position_; }
   Offset end_offset() const { return Offset(position_.has_value() ? position_->offset() : 0); }
   bool is_over() const { return is_over_; }
+  int64_t bookmarks() const { return bookmarks_; }
 
  protected:
   using Records = std::vector<v1::MetadataRecord>;
@@ -60,6 +68,7 @@ class StreamProtocol {
   void HandleBookmark(const v1::Bookmark& bookmark);
   void HandleReset(const v1::Reset& reset);
   void BeginSnapshot();
+  void HandleGoAway(const v1::GoAway& go_away);
   void CheckCommitted(const v1::Position& position, const char* what) const;
 
   World& world_;
@@ -68,6 +77,7 @@ class StreamProtocol {
   std::optional<v1::Position> position_;
   bool greeted_ = false;
   bool is_over_ = false;
+  int64_t bookmarks_ = 0;
   bool in_snapshot_ = false;
   bool expects_reset_ = false;  // Hello announced a snapshot that was not asked for
   Records snapshot_;
