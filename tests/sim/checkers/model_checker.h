@@ -19,8 +19,7 @@ namespace kvorum::sim {
 // image says, after each of them). Owned by the simulation.
 class ModelChecker {
  public:
-  explicit ModelChecker(World& world)
-      : world_(world), model_(world.log, !world.options.workload.large_commands) {}
+  explicit ModelChecker(World& world) : world_(world), model_(world.log) {}
 
   // Before the first attempt.
   void OnSent(const Uuid& id, const controller::Command& command);

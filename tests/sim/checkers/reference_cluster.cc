@@ -99,9 +99,6 @@ std::map<std::string, size_t> ReferenceCluster::MinInsync() const {
 // In sync are those that are active, the first of them leads.
 ReferencePartition ReferenceCluster::NewPartition(const Ids& replicas) const {
   ReferencePartition partition;
-  if (!follows_partitions_) {
-    return partition;
-  }
   partition.replicas = replicas;
   for (const int32_t id : replicas) {
     const auto broker = brokers_.find(id);
@@ -123,7 +120,7 @@ void ReferenceCluster::BeginCommit(const std::vector<v1::MetadataRecord>& record
                                    bool is_transaction) {
   changes_.clear();
   for (const v1::MetadataRecord& record : records) {
-    if (record.has_partition_change() && follows_partitions_) {
+    if (record.has_partition_change()) {
       changes_.push_back(record.partition_change());
     }
   }
@@ -213,9 +210,6 @@ void ReferenceCluster::RemoveTopic(const std::string& name) {
 
 void ReferenceCluster::TakeTold(const std::string& topic_id, const v1::PartitionInfo& info,
                                 const ChangeCause& cause, bool may_be_none) {
-  if (!follows_partitions_) {
-    return;
-  }
   const std::string id = BytesOf(topic_id);
   const ReferencePartition* partition = FindPartition(id, info.partition_index());
   RequireModel(partition != nullptr, "no partition for " + info.ShortDebugString());
@@ -249,7 +243,7 @@ void ReferenceCluster::Move(const v1::AlterPartitionReassignmentsRequest& reques
     const auto& result = response.results(i);
     const ReferencePartition* partition =
         FindPartition(BytesOf(result.topic_id()), result.partition_index());
-    if (!IsOk(result.status()) || !follows_partitions_) {
+    if (!IsOk(result.status())) {
       continue;
     }
     RequireModel(partition != nullptr, "no partition for " + result.ShortDebugString());
@@ -307,10 +301,10 @@ void ReferenceCluster::Drain(int32_t broker, const v1::DrainBrokerResponse& resp
                                ToText(partition)));
     }
   }
-  RequireModel(!follows_partitions_ || (response.moved_leader_count() == moved &&
-                                        response.remaining_leader_count() == remaining),
-               fmt::format("draining {} moved {} leaders of {}, and said {}", broker, moved,
-                           moved + remaining, response.ShortDebugString()));
+  RequireModel(
+      response.moved_leader_count() == moved && response.remaining_leader_count() == remaining,
+      fmt::format("draining {} moved {} leaders of {}, and said {}", broker, moved,
+                  moved + remaining, response.ShortDebugString()));
 }
 
 void ReferenceCluster::Undrain(int32_t broker) {

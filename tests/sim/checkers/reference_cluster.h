@@ -31,11 +31,8 @@ class ReferenceCluster {
   using ResourceName = std::pair<int, std::string>;  // its type and name
   using Configs = std::map<ResourceName, std::map<std::string, std::string>>;
 
-  // `configs` are read at every change. Results of thousands of records are cut into several
-  // commits, of which the first ones look like nobody's: where there may be such, partitions are
-  // not followed.
-  ReferenceCluster(const Configs& configs, EventLog& log, bool follows_partitions)
-      : configs_(configs), log_(log), follows_partitions_(follows_partitions) {}
+  // `configs` are read at every change.
+  ReferenceCluster(const Configs& configs, EventLog& log) : configs_(configs), log_(log) {}
 
   // One commit of operations, in their order between these two: each takes the changes of
   // partitions that it asked for, and in the end none is left.
@@ -124,7 +121,6 @@ class ReferenceCluster {
 
   const Configs& configs_;
   EventLog& log_;
-  const bool follows_partitions_;
   std::map<int32_t, Broker> brokers_;
   std::map<std::string, int32_t> features_;
   std::map<std::string, Topic> topics_;  // by id, bytes

@@ -98,8 +98,7 @@ void ReferenceCluster::Apply(const v1::PartitionRecord& record) {
   }
   const ReferencePartition expected =
       NewPartition({record.replicas().begin(), record.replicas().end()});
-  const ReferencePartition actual =
-      follows_partitions_ ? ToReferencePartition(record) : ReferencePartition();
+  const ReferencePartition actual = ToReferencePartition(record);
   RequireModel(actual == expected &&
                    topic->second.partitions.size() == static_cast<size_t>(record.partition_index()),
                fmt::format("a new partition {} of {} is {}, expected {}", record.partition_index(),
@@ -159,7 +158,7 @@ void ReferenceCluster::ApplyForeign(const std::vector<v1::MetadataRecord>& recor
       topics_.erase(record.remove_topic().topic_id());
     } else if (record.has_partition()) {
       Apply(record.partition());
-    } else if (record.has_partition_change() && follows_partitions_) {
+    } else if (record.has_partition_change()) {
       ChangeCause its = cause;
       const ReferencePartition* before = FindPartition(record.partition_change().topic_id(),
                                                        record.partition_change().partition_index());
@@ -219,9 +218,6 @@ std::string ReferenceCluster::CompareTopics(const MetadataImage& image) const {
         expected->second.partitions.size() != static_cast<size_t>(topic.partition_count())) {
       return fmt::format("topic {} {} with {} partitions is not expected", *topic.name, id,
                          topic.partition_count());
-    }
-    if (!follows_partitions_) {
-      continue;
     }
     for (const auto& [index, partition] : topic.partitions) {
       const ReferencePartition& wanted = expected->second.partitions[static_cast<size_t>(index)];

@@ -25,8 +25,7 @@ namespace kvorum::sim {
 // ModelChecker.
 class ReferenceModel {
  public:
-  ReferenceModel(EventLog& log, bool follows_partitions)
-      : cluster_(configs_, log, follows_partitions) {}
+  explicit ReferenceModel(EventLog& log) : cluster_(configs_, log) {}
   ReferenceModel(const ReferenceModel&) = delete;
   ReferenceModel& operator=(const ReferenceModel&) = delete;
 
