@@ -409,7 +409,7 @@ absl::StatusOr<v1::AcknowledgeMetadataResponse> ActiveController::Acknowledge(
   sessions_.Touch(id, BrokerEpoch(request.broker_epoch()), Offset(request.applied_offset()));
   // Reports may overtake each other: who has said since that it has more got over it.
   const bool is_newest = sessions_.AppliedOffset(id) == Offset(request.applied_offset());
-  if (request.has_rejected() && is_newest) {
+  if (request.has_rejected() && (is_newest || KVORUM_MUTANT(RejectionOvertakes))) {
     sessions_.SetRejection(
         id, Offset(request.rejected().offset()),
         fmt::format("offset {}: {}", request.rejected().offset(), request.rejected().message()));
