@@ -93,10 +93,12 @@ TEST_F(ObserverTest, StreamsWhatIsCommittedAndTellsItsLag) {
 
   // One that stands still falls behind, and the leader says so.
   cluster_->process(observer_).Signal(SIGSTOP);
-  const int64_t later = Put("while it stands still");
-  const auto behind = Status();
-  ASSERT_TRUE(behind.has_value());
-  EXPECT_LT(behind->log_end_offset(), later);
+  int64_t later = 0;
+  EXPECT_TRUE(Eventually([&] {  // what it was just doing it may end
+    later = Put("while it stands still");
+    const auto behind = Status();
+    return behind.has_value() && behind->log_end_offset() < later;
+  }));
   cluster_->process(observer_).Signal(SIGCONT);
   EXPECT_TRUE(Eventually([&] {
     const auto status = Status();
