@@ -50,7 +50,20 @@ void Liveness::ChooseCore() {
   core_.insert(voters.begin(), voters.end());
 }
 
+// Who was not reached while all others moved, and is no voter, is found by nobody: it needs other
+// settings.
+void Liveness::GiveNewSettings() {
+  for (const auto& [id, machine] : world_.controllers) {
+    if (machine->is_up() && !world_.IsVoter(id) && !machine->KnowsSomebody()) {
+      world_.log.Line("{} is told where the others are", id);
+      machine->Crash();
+      machine->Start();
+    }
+  }
+}
+
 void Liveness::StartEverybody() {
+  GiveNewSettings();
   for (const auto& subscriber : subscribers_) {
     subscriber->Calm();
   }

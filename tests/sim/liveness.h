@@ -43,6 +43,7 @@ class Liveness {
 
  private:
   void ChooseCore();
+  void GiveNewSettings();
   void StartEverybody();
   void CutOff(NodeId id);
   void HalfLinkOthers();

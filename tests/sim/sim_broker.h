@@ -119,12 +119,15 @@ void SimBroker::Call(ClientCall<T> call, void (SimBroker::*on_result)(const Call
   call.actor = id_;
   call.to = finder_.target();
   call.timeout = world_.options.workload.call_timeout;
-  call.on_result = [this, on_result, life = life_](CallResult<T> result) {
+  call.on_result = [this, on_result, life = life_, to = call.to](CallResult<T> result) {
     if (!is_up_ || life_ != life) {
       return;
     }
     if (result.kind != CallResult<T>::Kind::kAnswered) {
-      finder_.TryAnother();
+      // Else another call has found somebody meanwhile.
+      if (finder_.target() == to) {
+        finder_.TryAnother();
+      }
     } else if (!result.answer.ok()) {
       finder_.OnError(result.answer.status());
     }

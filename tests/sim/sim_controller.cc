@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -100,8 +101,25 @@ void SimController::Start() {
   KVORUM_CHECK(recovered.ok(), "sound disk of {} is refused: {}", pid,
                recovered.status().ToString());
   world_.checks->OnStart(*this, pid);
+  settings_.clear();
+  for (const auto& [id, other] : world_.controllers) {
+    settings_[id] = other->address();
+  }
   process_ = std::make_unique<SimProcess>(world_, *this, pid, *recovered, random_.Fork());
   process_->ScheduleTurn();
+}
+
+bool SimController::KnowsSomebody() const {
+  const auto is_there = [this](NodeId other, const raft::PeerAddress& address) {
+    const auto it = world_.controllers.find(other);
+    return other != id() && it != world_.controllers.end() && it->second->address() == address;
+  };
+  const auto& voters = process_->node().core().voters().voters();
+  return std::any_of(settings_.begin(), settings_.end(),
+                     [&](const auto& entry) { return is_there(entry.first, entry.second); }) ||
+         std::any_of(voters.begin(), voters.end(), [&](const auto& entry) {
+           return is_there(entry.first, entry.second.address);
+         });
 }
 
 void SimController::EndProcess() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -60,6 +61,8 @@ class SimController {
   DiskFaults& disk_faults() { return disk_faults_; }
   SimProcess* process() const { return process_.get(); }
   bool is_up() const { return process_ != nullptr; }
+  // One of the others is where it was at the start, or where the voter set here says. REQUIRES: up.
+  bool KnowsSomebody() const;
 
   // Starts a process on the disk. REQUIRES: down.
   void Start();
@@ -86,6 +89,7 @@ class SimController {
   int64_t wall_offset_ms_ = 0;
   int next_incarnation_ = 0;
   int moves_ = 0;
+  std::map<NodeId, raft::PeerAddress> settings_;  // where all were at the last start
   std::unique_ptr<SimProcess> process_;
 };
 
