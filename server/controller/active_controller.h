@@ -91,7 +91,7 @@ class ActiveController {
   // The propagation of everything below `position`, which is a place in the log.
   void AwaitApplied(Now now, const v1::Position& position, const AppliedWait& wait,
                     TimePoint deadline, Done<v1::Propagation> done);
-  // The caller of that call is gone. Unknown ones are passed over.
+  // That call is over, from outside. Unknown ones are passed over.
   void OnHoldEnded(Now now, HoldId hold, HoldEnd how);
   void OnCommitted(Now now, ImagePtr committed);
   void HandleTimer(Now now);
