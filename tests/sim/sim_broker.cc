@@ -15,7 +15,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr Duration kRetryDelay = milliseconds(100);
 constexpr Duration kStreamWatchInterval = milliseconds(500);
 constexpr Duration kIsrChangeInterval = milliseconds(1500);
 // Of a broker that rejects at all: one commit in so many.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -53,6 +54,8 @@ class SimBroker : public SimStream::Reader {
   void OnStreamEnd(const absl::Status& status) override;
 
  private:
+  static constexpr Duration kRetryDelay = std::chrono::milliseconds(100);
+
   // Runs `task` after about `delay`, unless this life is over by then.
   void Later(Duration delay, void (SimBroker::*task)());
   void Register();

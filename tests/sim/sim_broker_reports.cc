@@ -11,7 +11,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr Duration kRetryDelay = milliseconds(100);
 constexpr Duration kAcknowledgeInterval = milliseconds(300);
 constexpr int kHeartbeatsPerSession = 5;
 
